@@ -1,0 +1,1 @@
+"""Torch modules: the detector interface, the detectors behind it, Monte Carlo Dropout, checkpoints."""

@@ -1,0 +1,1 @@
+"""From foreground maps to boxes, tubes and metrics."""

@@ -1,0 +1,1 @@
+"""Importers: one module a format, each turning a data set on disk into the tables of a pool."""

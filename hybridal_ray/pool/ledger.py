@@ -1,0 +1,96 @@
+"""The ledger: every labelled frame of a run, with when, by whom, at what cost, and the boxes on it.
+
+Append-only Parquet, one file a purchase. A labelled frame without boxes is a label too: it says that nobody
+acts there. A later row for the same frame supersedes an earlier one.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from hybridal_ray.pool import storage
+
+BOX_TYPE = pa.struct(
+    [
+        pa.field("tube_id", pa.string(), nullable=False),
+        pa.field("class_id", pa.int32(), nullable=False),
+        pa.field("x1", pa.float32(), nullable=False),
+        pa.field("y1", pa.float32(), nullable=False),
+        pa.field("x2", pa.float32(), nullable=False),
+        pa.field("y2", pa.float32(), nullable=False),
+        pa.field("mask", pa.string(), nullable=True),
+    ]
+)
+
+LABELS_SCHEMA = pa.schema(
+    [
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("frame", pa.int32(), nullable=False),
+        pa.field("round", pa.int32(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("seconds", pa.float64(), nullable=True),
+        pa.field("boxes", pa.list_(BOX_TYPE), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class LabelledBox:
+    """One actor on one labelled frame.
+
+    Attributes:
+        tube_id: Which actor of the video; the same on all its frames.
+        class_id: What it does.
+        box: (x1, y1, x2, y2) in pixels of the decoded frame, x2 and y2 exclusive.
+        mask: COCO RLE counts over the whole frame, or None where only the box is known.
+    """
+
+    tube_id: str
+    class_id: int
+    box: tuple[float, float, float, float]
+    mask: str | None
+
+
+# The labels of one video: frame index to the actors on it, possibly none.
+VideoLabels = Mapping[int, tuple[LabelledBox, ...]]
+
+
+def append(root: str, name: str, labels: pa.Table) -> None:
+    """Adds a purchase to the ledger in ``root/labels/<name>.parquet``; writing the same name again replaces it.
+
+    Args:
+        root: The run directory.
+        name: Name of the purchase, such as ``round-003``; files are read in the order of their names.
+        labels: Table of `LABELS_SCHEMA`.
+    """
+    storage.write_table(storage.join(root, "labels", f"{name}.parquet"), labels.cast(LABELS_SCHEMA))
+
+
+def read(root: str) -> pa.Table:
+    """The whole ledger of a run, in the order of purchase (`LABELS_SCHEMA`; empty when nothing is labelled)."""
+    files = sorted(storage.list_files(storage.join(root, "labels"), suffix=".parquet"))
+    return pa.concat_tables([LABELS_SCHEMA.empty_table(), *(storage.read_table(file) for file in files)])
+
+
+def labels_by_video(labels: pa.Table) -> dict[str, VideoLabels]:
+    """The ledger as training reads it: by video, then frame. The last row of a frame counts."""
+    by_video: dict[str, dict[int, tuple[LabelledBox, ...]]] = {}
+    for row in labels.to_pylist():
+        actors = tuple(
+            LabelledBox(box["tube_id"], box["class_id"], (box["x1"], box["y1"], box["x2"], box["y2"]), box["mask"])
+            for box in row["boxes"]
+        )
+        by_video.setdefault(row["video_id"], {})[row["frame"]] = actors
+    return dict(by_video)
+
+
+def labelled_frames(labels: pa.Table) -> dict[str, tuple[int, ...]]:
+    """Which frames are labelled, by video, ascending: all that scoring and selection may know of labels."""
+    frames: dict[str, set[int]] = {}
+    columns: Iterable[tuple[str, int]] = zip(
+        labels["video_id"].to_pylist(), labels["frame"].to_pylist(), strict=True
+    )
+    for video_id, frame in columns:
+        frames.setdefault(video_id, set()).add(frame)
+    return {video_id: tuple(sorted(taken)) for video_id, taken in frames.items()}

@@ -1,0 +1,1 @@
+"""What a person looks at: figures of a round, and MLflow. Everything here is derived from the run directory."""

@@ -1,0 +1,1 @@
+"""From labelled frames to a trained detector: clips, pseudo-labels, losses, the loop of one worker."""
