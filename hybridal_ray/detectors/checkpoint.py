@@ -1,0 +1,92 @@
+"""Checkpoints of a detector: a JSON specification beside a state dict, never a pickle of code."""
+
+import dataclasses
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from hybridal_ray.detectors.building import build_detector
+from hybridal_ray.detectors.interface import DetectorSpec
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool import storage
+
+SPEC_FILE = "detector.json"
+WEIGHTS_FILE = "weights.pt"
+
+
+@dataclass(frozen=True)
+class LoadedDetector:
+    """A detector out of a checkpoint.
+
+    Attributes:
+        detector: In evaluation mode, on the device asked for.
+        spec: What it was built from.
+        centres: (K, D), centres of deep clustering, or None when it was trained without.
+    """
+
+    detector: nn.Module
+    spec: DetectorSpec
+    centres: npt.NDArray[np.float32] | None
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is the GPU where there is one; other names are torch's.
+
+    Raises:
+        UserError: A GPU is asked for by name, and there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"device: {name!r} was asked for, but torch sees no GPU; expected auto or cpu here")
+    return torch.device(name)
+
+
+def save_detector(
+    directory: str, spec: DetectorSpec, weights: Mapping[str, Tensor], centres: Tensor | None
+) -> None:
+    """Writes a checkpoint; the specification last, so that a half-written one is never taken for whole.
+
+    Args:
+        directory: Path or URI.
+        spec: What the detector is built from.
+        weights: Its state dict.
+        centres: (K, D), or None.
+    """
+    state = {"weights": {name: tensor.detach().cpu() for name, tensor in weights.items()}}
+    if centres is not None:
+        state["centres"] = centres.detach().cpu()
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    storage.write_bytes(storage.join(directory, WEIGHTS_FILE), buffer.getvalue())
+    storage.write_json(storage.join(directory, SPEC_FILE), dataclasses.asdict(spec))
+
+
+def load_detector(directory: str, device: str | torch.device = "cpu") -> LoadedDetector:
+    """Reads a checkpoint that `save_detector` wrote.
+
+    Args:
+        directory: Path or URI.
+        device: Where the detector goes.
+
+    Raises:
+        UserError: A file is missing, or the weights do not fit the specification.
+    """
+    spec = DetectorSpec(**storage.read_json(storage.join(directory, SPEC_FILE)))
+    location = storage.join(directory, WEIGHTS_FILE)
+    state = torch.load(io.BytesIO(storage.read_bytes(location)), map_location="cpu", weights_only=True)
+    with torch.random.fork_rng(devices=[]):
+        detector = build_detector(spec)
+    try:
+        detector.load_state_dict(state["weights"])
+    except (RuntimeError, KeyError) as error:
+        raise UserError(f"{location}: the weights do not fit {SPEC_FILE} beside them: {error}") from error
+    centres = state.get("centres")
+    return LoadedDetector(
+        detector=detector.to(device).eval(), spec=spec, centres=None if centres is None else centres.numpy()
+    )

@@ -1,0 +1,165 @@
+"""The compact detector: for CPUs, small pools, and several actors that do different things in one clip.
+
+A two-dimensional residual encoder runs over every frame; a quarter of the channels of each block is shifted one
+frame back and a quarter one frame ahead (Lin et al., "TSM: Temporal Shift Module for Efficient Video
+Understanding", ICCV 2019), so that motion is seen at the price of a still image. A feature pyramid (Lin et al.,
+CVPR 2017) leads back to one foreground map a frame and to class logits in cells of 8 × 8 pixels.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hybridal_ray.detectors.dropout import ChannelDropout
+from hybridal_ray.detectors.interface import DetectorOutput
+
+LEVELS = 4  # resolutions of the pyramid: 1/2, 1/4, 1/8, 1/16 of the input
+CLASS_LEVEL = 2  # class logits live at 1/8
+Pyramid = tuple[Tensor, ...]
+
+
+class CompactDetector(nn.Module):
+    """See the module's docstring.
+
+    Args:
+        num_classes: C.
+        width: Channels at the finest level; the others have 2, 4 and 6 times as many.
+        pyramid_width: Channels of every level of the pyramid.
+        dropout: Rate of the channel dropout in front of `decode`, in [0, 1).
+
+    Example:
+        >>> detector = CompactDetector(num_classes=6).eval()
+        >>> output = detector.decode(detector.encode(torch.zeros(1, 3, 8, 64, 64)))
+        >>> tuple(output.mask_logits.shape), tuple(output.class_scores.shape)
+        ((1, 8, 64, 64), (1, 6))
+    """
+
+    def __init__(
+        self, num_classes: int, width: int = 16, pyramid_width: int = 32, dropout: float = 0.2
+    ) -> None:
+        super().__init__()
+        if not 0.0 <= dropout < 1.0:
+            raise ValueError(f"dropout is {dropout}, expected a rate in [0, 1)")
+        widths = [width, 2 * width, 4 * width, 6 * width]
+        self.stem = nn.Conv2d(6, width, kernel_size=5, stride=2, padding=2)
+        self.stages = nn.ModuleList(
+            nn.ModuleList([_ShiftBlock(before, after, stride=2), _ShiftBlock(after, after, stride=1)])
+            for before, after in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.dropouts = nn.ModuleList(ChannelDropout(dropout) for _ in widths)
+        self.laterals = nn.ModuleList(nn.Conv2d(channels, pyramid_width, 1) for channels in widths)
+        self.smooth = nn.ModuleList(_conv_norm(pyramid_width, pyramid_width) for _ in widths)
+        self.mask_head = nn.Conv2d(pyramid_width, 1, kernel_size=3, padding=1)
+        self.class_body = _conv_norm(3 * pyramid_width, 2 * pyramid_width)
+        self.class_dropout = ChannelDropout(dropout)
+        self.class_head = nn.Conv2d(2 * pyramid_width, num_classes, kernel_size=1)
+        nn.init.constant_(self.mask_head.bias, -2.0)  # most pixels are background
+
+    def encode(self, clips: Tensor) -> Pyramid:
+        """Features of every frame at four resolutions.
+
+        Args:
+            clips: (N, 3, T, H, W) in [-1, 1]; H and W divisible by 16.
+
+        Returns:
+            Four tensors (N, channels, T, H/2^l, W/2^l), l = 1 … 4.
+        """
+        frames_before = torch.cat([clips[:, :, :1], clips[:, :, :-1]], dim=2)
+        appearance_and_motion = torch.cat([clips, clips - frames_before], dim=1)  # (N, 6, T, H, W)
+        num_clips = len(clips)
+        features = F.relu(self.stem(_frames_as_batch(appearance_and_motion)))
+        levels = [features]
+        for blocks in self.stages:
+            assert isinstance(blocks, nn.ModuleList)
+            for block in blocks:
+                features = block(features, num_clips)
+            levels.append(features)
+        return tuple(_frames_as_axis(level, num_clips) for level in levels)
+
+    def decode(self, features: Pyramid) -> DetectorOutput:
+        """Foreground maps, class logits and latent; see `DetectorOutput`."""
+        num_clips, _, num_frames, half_height, half_width = features[0].shape
+        levels = [
+            lateral(_frames_as_batch(dropout(level)))
+            for level, dropout, lateral in zip(features, self.dropouts, self.laterals, strict=True)
+        ]
+        merged = levels[-1]
+        pyramid = [self.smooth[-1](merged)]
+        for level, smooth in zip(reversed(levels[:-1]), reversed(self.smooth[:-1]), strict=True):
+            merged = smooth(level + F.interpolate(merged, size=level.shape[-2:], mode="nearest"))
+            pyramid.insert(0, merged)
+        mask_logits = F.interpolate(
+            self.mask_head(pyramid[0]), scale_factor=2, mode="bilinear", align_corners=False
+        ).view(num_clips, num_frames, 2 * half_height, 2 * half_width)
+        class_maps, hidden = self._class_maps(pyramid[CLASS_LEVEL], num_clips)
+        actor_weights = _cell_weights(mask_logits, class_maps.shape[-2:])  # (N, 1, T, h, w), sums to 1
+        class_scores = (class_maps * actor_weights).sum(dim=(2, 3, 4))
+        scene = _frames_as_axis(pyramid[-1], num_clips).mean(dim=(2, 3, 4))
+        latent = torch.cat([(hidden * actor_weights).sum(dim=(2, 3, 4)), scene], dim=1)
+        return DetectorOutput(mask_logits, class_scores, latent, class_maps)
+
+    def forward(self, clips: Tensor) -> DetectorOutput:
+        """One pass: ``decode(encode(clips))``."""
+        return self.decode(self.encode(clips))
+
+    def _class_maps(self, level: Tensor, num_clips: int) -> tuple[Tensor, Tensor]:
+        """Class logits (N, C, T, h, w) and the features behind them; each cell sees its own place over all frames."""
+        over_time = _frames_as_axis(level, num_clips)
+        average = over_time.mean(dim=2, keepdim=True).expand_as(over_time)
+        motion = over_time.diff(dim=2).abs().mean(dim=2, keepdim=True).expand_as(over_time)
+        context = torch.cat([over_time, average, motion], dim=1)
+        hidden = self.class_dropout(_frames_as_axis(self.class_body(_frames_as_batch(context)), num_clips))
+        return _frames_as_axis(self.class_head(_frames_as_batch(hidden)), num_clips), hidden
+
+
+class _ShiftBlock(nn.Module):
+    """Residual block of two 3 × 3 convolutions, the first on channels shifted along time."""
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.first = _conv_norm(before, after, stride)
+        self.second = nn.Sequential(
+            nn.Conv2d(after, after, kernel_size=3, padding=1, bias=False), nn.GroupNorm(8, after)
+        )
+        self.shortcut = (
+            nn.Identity() if before == after and stride == 1 else nn.Conv2d(before, after, 1, stride=stride)
+        )
+
+    def forward(self, frames: Tensor, num_clips: int) -> Tensor:
+        """(N·T, before, h, w) to (N·T, after, h / stride, w / stride)."""
+        changed = self.second(self.first(_shift_along_time(frames, num_clips)))
+        return F.relu(changed + self.shortcut(frames))
+
+
+def _conv_norm(before: int, after: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, kernel_size=3, stride=stride, padding=1, bias=False),
+        nn.GroupNorm(8, after),
+        nn.ReLU(),
+    )
+
+
+def _shift_along_time(features: Tensor, num_clips: int) -> Tensor:
+    """Moves a quarter of the channels one frame ahead and a quarter one frame back; zeros enter at the ends."""
+    batch, channels, height, width = features.shape
+    clips = features.view(num_clips, batch // num_clips, channels, height, width)  # (N, T, C, h, w)
+    quarter = channels // 4
+    ahead = F.pad(clips[:, :-1, :quarter], (0, 0, 0, 0, 0, 0, 1, 0))
+    back = F.pad(clips[:, 1:, quarter : 2 * quarter], (0, 0, 0, 0, 0, 0, 0, 1))
+    return torch.cat([ahead, back, clips[:, :, 2 * quarter :]], dim=2).view(batch, channels, height, width)
+
+
+def _frames_as_batch(features: Tensor) -> Tensor:
+    """(N, C, T, h, w) to (N·T, C, h, w)."""
+    return features.transpose(1, 2).flatten(0, 1)
+
+
+def _frames_as_axis(features: Tensor, num_clips: int) -> Tensor:
+    """(N·T, C, h, w) to (N, C, T, h, w)."""
+    return features.unflatten(0, (num_clips, len(features) // num_clips)).transpose(1, 2)
+
+
+def _cell_weights(mask_logits: Tensor, cells: tuple[int, int] | torch.Size) -> Tensor:
+    """How much each cell counts when the clip is summed up: its share of the predicted foreground."""
+    foreground = F.adaptive_avg_pool2d(mask_logits.detach().float().sigmoid(), tuple(cells)) + 1e-4
+    return (foreground / foreground.sum(dim=(1, 2, 3), keepdim=True)).unsqueeze(1)

@@ -1,0 +1,122 @@
+"""Monte Carlo Dropout: R stochastic passes over a clip, the same ones wherever and in whatever order they run.
+
+Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from hybridal_ray.detectors.dropout import ChannelDropout, seeded_dropout
+from hybridal_ray.detectors.interface import Detector, DetectorOutput
+
+Seeds = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class MonteCarloPasses:
+    """R passes over N clips.
+
+    Attributes:
+        mask_probabilities: (N, R, T, H, W), float32 in [0, 1].
+        latents: (N, D), mean of the passes' latents.
+    """
+
+    mask_probabilities: Tensor
+    latents: Tensor
+
+
+def pass_seed(run_seed: int, round_index: int, video_id: str, clip: int, pass_index: int) -> int:
+    """The seed of one pass over one clip: a stable hash of what identifies it, and of nothing else.
+
+    Returns:
+        An integer in [0, 2^63), as `torch.Generator.manual_seed` takes it.
+    """
+    identity = f"{run_seed}/{round_index}/{clip}/{pass_index}/{video_id}".encode()
+    return int.from_bytes(hashlib.blake2b(identity, digest_size=8).digest(), "big") >> 1
+
+
+def video_pass_seeds(run_seed: int, round_index: int, video_id: str, clips: int, passes: int) -> Seeds:
+    """The seeds of all passes over a video's clips, (clips, passes)."""
+    seeds = [
+        [pass_seed(run_seed, round_index, video_id, clip, index) for index in range(passes)]
+        for clip in range(clips)
+    ]
+    return np.array(seeds, dtype=np.uint64).reshape(clips, passes)
+
+
+@torch.inference_mode()
+def monte_carlo_passes(detector: nn.Module, clips: Tensor, seeds: Seeds) -> MonteCarloPasses:
+    """Runs R passes with dropout over each clip.
+
+    A detector with `encode` and `decode` whose dropout is `ChannelDropout` is encoded once and decoded in one
+    batch of N·R; any other module runs whole, pass by pass, under torch's generator seeded for each.
+
+    Args:
+        detector: In evaluation mode; called on its own device.
+        clips: (N, 3, T, H, W), on the detector's device.
+        seeds: (N, R), from `pass_seed`.
+
+    Returns:
+        The probabilities and latents of the passes.
+    """
+    split = isinstance(detector, Detector)
+    if split and not _torch_dropouts(detector):
+        return _decode_in_one_batch(detector, clips, seeds)
+    decode: Callable[[int], DetectorOutput]
+    if split:
+        features = [detector.encode(clips[n : n + 1]) for n in range(len(clips))]
+        return _pass_by_pass(detector, lambda n: detector.decode(features[n]), seeds)
+    return _pass_by_pass(detector, lambda n: detector(clips[n : n + 1]), seeds)
+
+
+def _decode_in_one_batch(detector: Detector, clips: Tensor, seeds: Seeds) -> MonteCarloPasses:
+    passes = seeds.shape[1]
+    features = _repeat(detector.encode(clips), passes)
+    generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds.ravel()]
+    assert isinstance(detector, nn.Module)
+    with seeded_dropout(detector, generators):
+        output = detector.decode(features)
+    probabilities = output.mask_logits.float().sigmoid().unflatten(0, (len(clips), passes))
+    latents = output.latent.float().unflatten(0, (len(clips), passes)).mean(dim=1)
+    return MonteCarloPasses(probabilities, latents)
+
+
+def _repeat(features: Any, passes: int) -> Any:
+    if isinstance(features, Tensor):
+        return features.repeat_interleave(passes, dim=0)
+    return tuple(_repeat(feature, passes) for feature in features)
+
+
+def _pass_by_pass(
+    detector: nn.Module, run: Callable[[int], DetectorOutput], seeds: Seeds
+) -> MonteCarloPasses:
+    layers = [*_torch_dropouts(detector), *(m for m in detector.modules() if isinstance(m, ChannelDropout))]
+    device = next((parameter.device for parameter in detector.parameters()), torch.device("cpu"))
+    probabilities, latents = [], []
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        for layer in layers:
+            layer.train()
+        try:
+            for n, row in enumerate(seeds):
+                outputs = []
+                for seed in row:
+                    torch.manual_seed(int(seed))
+                    outputs.append(run(n))
+                probabilities.append(torch.cat([o.mask_logits.float().sigmoid() for o in outputs]))
+                latents.append(torch.cat([o.latent.float() for o in outputs]).mean(dim=0))
+        finally:
+            for layer in layers:
+                layer.eval()
+    return MonteCarloPasses(torch.stack(probabilities), torch.stack(latents))
+
+
+def _torch_dropouts(detector: nn.Module) -> list[nn.Module]:
+    kinds = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+    return [layer for layer in detector.modules() if isinstance(layer, kinds)]
