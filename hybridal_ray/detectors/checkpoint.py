@@ -4,6 +4,7 @@ import dataclasses
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,9 +48,7 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def save_detector(
-    directory: str, spec: DetectorSpec, weights: Mapping[str, Tensor], centres: Tensor | None
-) -> None:
+def save_detector(directory: str, spec: DetectorSpec, weights: Mapping[str, Tensor], centres: Tensor | None) -> None:
     """Writes a checkpoint; the specification last, so that a half-written one is never taken for whole.
 
     Args:
@@ -58,7 +57,7 @@ def save_detector(
         weights: Its state dict.
         centres: (K, D), or None.
     """
-    state = {"weights": {name: tensor.detach().cpu() for name, tensor in weights.items()}}
+    state: dict[str, Any] = {"weights": {name: tensor.detach().cpu() for name, tensor in weights.items()}}
     if centres is not None:
         state["centres"] = centres.detach().cpu()
     buffer = io.BytesIO()

@@ -37,9 +37,5 @@ def tile_clips(num_frames: int, clip_frames: int, clip_stride: int) -> FrameIndi
         starts.append(num_frames - block)
     offsets = range(clip_stride) if num_frames > 1 else range(1)
     return np.stack(
-        [
-            clip_at(start + offset, num_frames, clip_frames, clip_stride)
-            for start in starts
-            for offset in offsets
-        ]
+        [clip_at(start + offset, num_frames, clip_frames, clip_stride) for start in starts for offset in offsets]
     )

@@ -6,6 +6,8 @@ Understanding", ICCV 2019), so that motion is seen at the price of a still image
 CVPR 2017) leads back to one foreground map a frame and to class logits in cells of 8 × 8 pixels.
 """
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -34,9 +36,7 @@ class CompactDetector(nn.Module):
         ((1, 8, 64, 64), (1, 6))
     """
 
-    def __init__(
-        self, num_classes: int, width: int = 16, pyramid_width: int = 32, dropout: float = 0.2
-    ) -> None:
+    def __init__(self, num_classes: int, width: int = 16, pyramid_width: int = 32, dropout: float = 0.2) -> None:
         super().__init__()
         if not 0.0 <= dropout < 1.0:
             raise ValueError(f"dropout is {dropout}, expected a rate in [0, 1)")
@@ -44,7 +44,7 @@ class CompactDetector(nn.Module):
         self.stem = nn.Conv2d(6, width, kernel_size=5, stride=2, padding=2)
         self.stages = nn.ModuleList(
             nn.ModuleList([_ShiftBlock(before, after, stride=2), _ShiftBlock(after, after, stride=1)])
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            for before, after in itertools.pairwise(widths)
         )
         self.dropouts = nn.ModuleList(ChannelDropout(dropout) for _ in widths)
         self.laterals = nn.ModuleList(nn.Conv2d(channels, pyramid_width, 1) for channels in widths)
@@ -53,7 +53,8 @@ class CompactDetector(nn.Module):
         self.class_body = _conv_norm(3 * pyramid_width, 2 * pyramid_width)
         self.class_dropout = ChannelDropout(dropout)
         self.class_head = nn.Conv2d(2 * pyramid_width, num_classes, kernel_size=1)
-        nn.init.constant_(self.mask_head.bias, -2.0)  # most pixels are background
+        if self.mask_head.bias is not None:
+            nn.init.constant_(self.mask_head.bias, -2.0)  # most pixels are background
 
     def encode(self, clips: Tensor) -> Pyramid:
         """Features of every frame at four resolutions.
@@ -92,7 +93,9 @@ class CompactDetector(nn.Module):
             self.mask_head(pyramid[0]), scale_factor=2, mode="bilinear", align_corners=False
         ).view(num_clips, num_frames, 2 * half_height, 2 * half_width)
         class_maps, hidden = self._class_maps(pyramid[CLASS_LEVEL], num_clips)
-        actor_weights = _cell_weights(mask_logits, class_maps.shape[-2:])  # (N, 1, T, h, w), sums to 1
+        actor_weights = _cell_weights(
+            mask_logits, (class_maps.shape[-2], class_maps.shape[-1])
+        )  # (N, 1, T, h, w), sums to 1
         class_scores = (class_maps * actor_weights).sum(dim=(2, 3, 4))
         scene = _frames_as_axis(pyramid[-1], num_clips).mean(dim=(2, 3, 4))
         latent = torch.cat([(hidden * actor_weights).sum(dim=(2, 3, 4)), scene], dim=1)
@@ -121,9 +124,7 @@ class _ShiftBlock(nn.Module):
         self.second = nn.Sequential(
             nn.Conv2d(after, after, kernel_size=3, padding=1, bias=False), nn.GroupNorm(8, after)
         )
-        self.shortcut = (
-            nn.Identity() if before == after and stride == 1 else nn.Conv2d(before, after, 1, stride=stride)
-        )
+        self.shortcut = nn.Identity() if before == after and stride == 1 else nn.Conv2d(before, after, 1, stride=stride)
 
     def forward(self, frames: Tensor, num_clips: int) -> Tensor:
         """(N·T, before, h, w) to (N·T, after, h / stride, w / stride)."""
@@ -159,7 +160,7 @@ def _frames_as_axis(features: Tensor, num_clips: int) -> Tensor:
     return features.unflatten(0, (num_clips, len(features) // num_clips)).transpose(1, 2)
 
 
-def _cell_weights(mask_logits: Tensor, cells: tuple[int, int] | torch.Size) -> Tensor:
+def _cell_weights(mask_logits: Tensor, cells: tuple[int, int]) -> Tensor:
     """How much each cell counts when the clip is summed up: its share of the predicted foreground."""
-    foreground = F.adaptive_avg_pool2d(mask_logits.detach().float().sigmoid(), tuple(cells)) + 1e-4
+    foreground = F.adaptive_avg_pool2d(mask_logits.detach().float().sigmoid(), cells) + 1e-4
     return (foreground / foreground.sum(dim=(1, 2, 3), keepdim=True)).unsqueeze(1)

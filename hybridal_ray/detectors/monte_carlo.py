@@ -45,8 +45,7 @@ def pass_seed(run_seed: int, round_index: int, video_id: str, clip: int, pass_in
 def video_pass_seeds(run_seed: int, round_index: int, video_id: str, clips: int, passes: int) -> Seeds:
     """The seeds of all passes over a video's clips, (clips, passes)."""
     seeds = [
-        [pass_seed(run_seed, round_index, video_id, clip, index) for index in range(passes)]
-        for clip in range(clips)
+        [pass_seed(run_seed, round_index, video_id, clip, index) for index in range(passes)] for clip in range(clips)
     ]
     return np.array(seeds, dtype=np.uint64).reshape(clips, passes)
 
@@ -66,23 +65,17 @@ def monte_carlo_passes(detector: nn.Module, clips: Tensor, seeds: Seeds) -> Mont
     Returns:
         The probabilities and latents of the passes.
     """
-    split = isinstance(detector, Detector)
-    if split and not _torch_dropouts(detector):
-        return _decode_in_one_batch(detector, clips, seeds)
-    decode: Callable[[int], DetectorOutput]
-    if split:
-        features = [detector.encode(clips[n : n + 1]) for n in range(len(clips))]
-        return _pass_by_pass(detector, lambda n: detector.decode(features[n]), seeds)
-    return _pass_by_pass(detector, lambda n: detector(clips[n : n + 1]), seeds)
-
-
-def _decode_in_one_batch(detector: Detector, clips: Tensor, seeds: Seeds) -> MonteCarloPasses:
+    if not isinstance(detector, Detector):
+        return _pass_by_pass(detector, lambda n: detector(clips[n : n + 1]), seeds)
+    splits: Any = detector
+    if _torch_dropouts(detector):
+        features = [splits.encode(clips[n : n + 1]) for n in range(len(clips))]
+        return _pass_by_pass(detector, lambda n: splits.decode(features[n]), seeds)
     passes = seeds.shape[1]
-    features = _repeat(detector.encode(clips), passes)
+    features = _repeat(splits.encode(clips), passes)
     generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds.ravel()]
-    assert isinstance(detector, nn.Module)
     with seeded_dropout(detector, generators):
-        output = detector.decode(features)
+        output = splits.decode(features)
     probabilities = output.mask_logits.float().sigmoid().unflatten(0, (len(clips), passes))
     latents = output.latent.float().unflatten(0, (len(clips), passes)).mean(dim=1)
     return MonteCarloPasses(probabilities, latents)
@@ -94,9 +87,7 @@ def _repeat(features: Any, passes: int) -> Any:
     return tuple(_repeat(feature, passes) for feature in features)
 
 
-def _pass_by_pass(
-    detector: nn.Module, run: Callable[[int], DetectorOutput], seeds: Seeds
-) -> MonteCarloPasses:
+def _pass_by_pass(detector: nn.Module, run: Callable[[int], DetectorOutput], seeds: Seeds) -> MonteCarloPasses:
     layers = [*_torch_dropouts(detector), *(m for m in detector.modules() if isinstance(m, ChannelDropout))]
     device = next((parameter.device for parameter in detector.parameters()), torch.device("cpu"))
     probabilities, latents = [], []
