@@ -1,0 +1,86 @@
+"""What labels cost: the modelled seconds of one frame, and the labour that a table of labels holds."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """Seconds of an annotator's time (method §5).
+
+    Attributes:
+        seconds_per_video: To open a video and see what happens in it, once a purchase.
+        seconds_per_frame: To look at a frame, whether or not anybody acts there.
+        seconds_per_box: To draw one actor's box or mask and name the action.
+
+    Raises:
+        ValueError: A cost is negative or not a number.
+    """
+
+    seconds_per_video: float
+    seconds_per_frame: float
+    seconds_per_box: float
+
+    def __post_init__(self) -> None:
+        for name, seconds in asdict(self).items():
+            if not seconds >= 0:
+                raise ValueError(f"{name}: found {seconds}, expected 0 or more seconds")
+
+    def seconds(self, opens_video: npt.NDArray[np.bool_], boxes: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+        """The seconds of each of N frames.
+
+        Args:
+            opens_video: (N,), whether the frame is the first of its video in the purchase.
+            boxes: (N,), actors on the frame.
+
+        Returns:
+            (N,), seconds.
+        """
+        return self.seconds_per_frame + self.seconds_per_box * boxes + self.seconds_per_video * opens_video
+
+
+@dataclass(frozen=True)
+class LabourSummary:
+    """What labels hold and what they cost.
+
+    Attributes:
+        frames: Labelled frames, each counted once.
+        negative_frames: Those of them on which nobody acts.
+        boxes: Actors on all frames.
+        videos: Videos with at least one labelled frame.
+        seconds: Labour as far as it is known, superseded labels included: they took time too.
+    """
+
+    frames: int
+    negative_frames: int
+    boxes: int
+    videos: int
+    seconds: float
+
+
+def labour(labels: pa.Table) -> LabourSummary:
+    """Adds up a purchase, or a whole ledger.
+
+    Args:
+        labels: Table of `LABELS_SCHEMA`. Where a frame is there twice, its last row says what is on it.
+    """
+    facts = pa.table(
+        {
+            "video_id": labels["video_id"],
+            "frame": labels["frame"],
+            "row": np.arange(len(labels)),
+        }
+    )
+    last_rows = facts.group_by(["video_id", "frame"]).aggregate([("row", "max")])["row_max"]
+    boxes = pc.list_value_length(labels["boxes"]).take(last_rows)
+    return LabourSummary(
+        frames=len(boxes),
+        negative_frames=pc.sum(pc.equal(boxes, 0), min_count=0).as_py(),
+        boxes=pc.sum(boxes, min_count=0).as_py(),
+        videos=pc.count_distinct(labels["video_id"]).as_py(),
+        seconds=pc.sum(labels["seconds"], min_count=0).as_py(),
+    )
