@@ -1,0 +1,102 @@
+"""Decoded videos kept in memory at the detector's size: training reads each of them many times over."""
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+
+import numpy as np
+
+from hybridal_ray.pool.decoding import FrameIndices, Frames, beyond_end, iter_frames, read_frames
+
+
+class FrameCache:
+    """Videos decoded once; the least recently used give way.
+
+    Safe to use from several threads: of those that ask for the same video at once, one decodes and the others
+    wait; different videos are decoded side by side.
+
+    Args:
+        max_bytes: Room for decoded videos, ``3 * size**2`` bytes a frame; videos that are just being decoded
+            come on top. With 0 nothing is kept.
+        size: S, height and width in pixels to which frames are scaled.
+    """
+
+    def __init__(self, max_bytes: int, size: int) -> None:
+        self.max_bytes = max_bytes
+        self.size = size
+        self._lock = threading.Lock()
+        self._videos: OrderedDict[str, Future[tuple[Frames, ...] | None]] = OrderedDict()  # least recent first
+        self._bytes_kept = 0
+
+    def clip(self, uri: str, frames: FrameIndices) -> Frames:
+        """Frames of a video.
+
+        Args:
+            uri: Local path or URI.
+            frames: Indices in decode order, in any order, repeats allowed, at least one.
+
+        Returns:
+            (len(frames), S, S, 3), uint8 RGB, the caller's own; equal to ``read_frames(uri, frames, size)``.
+
+        Raises:
+            UnreadableVideo: The video, or a frame asked for, cannot be decoded.
+        """
+        video = self._video(uri)
+        if video is None:
+            return read_frames(uri, frames, self.size)
+        if max(frames) >= len(video):
+            raise beyond_end(uri, max(frames), len(video))
+        return np.stack([video[frame] for frame in frames])
+
+    def _video(self, uri: str) -> tuple[Frames, ...] | None:
+        """The frames of a video, each (S, S, 3); None for a video that is larger than the cache."""
+        with self._lock:
+            entry = self._videos.get(uri)
+            mine = entry is None
+            if entry is None:
+                entry = self._videos[uri] = Future()
+            self._videos.move_to_end(uri)
+        if mine:
+            self._fill(uri, entry)
+        return entry.result()
+
+    def _fill(self, uri: str, entry: Future[tuple[Frames, ...] | None]) -> None:
+        """Decodes a video into its entry, and makes room for it."""
+        try:
+            video = self._decode(uri)
+        except BaseException as error:
+            with self._lock:
+                del self._videos[uri]
+            entry.set_exception(error)  # for the threads that wait, and for this one
+            return
+        with self._lock:
+            entry.set_result(video)
+            self._bytes_kept += _num_bytes(video)
+            self._evict()
+
+    def _decode(self, uri: str) -> tuple[Frames, ...] | None:
+        """All frames of a video, or None as soon as they are found to exceed the whole cache."""
+        video: list[Frames] = []
+        room = self.max_bytes
+        for frame in iter_frames(uri, self.size):
+            room -= frame.nbytes
+            if room < 0:
+                return None
+            video.append(np.ascontiguousarray(frame))
+        return tuple(video)
+
+    def _evict(self) -> None:
+        """Drops the least recently used decoded videos until the rest fits."""
+        for uri in list(self._videos):
+            if self._bytes_kept <= self.max_bytes:
+                return
+            entry = self._videos[uri]
+            if entry.done():
+                size = _num_bytes(entry.result())
+                if size:  # that a video is too large costs nothing to remember
+                    self._bytes_kept -= size
+                    del self._videos[uri]
+
+
+def _num_bytes(video: tuple[Frames, ...] | None) -> int:
+    return sum(frame.nbytes for frame in video or ())
