@@ -84,8 +84,8 @@ class CompactDetector(nn.Module):
             lateral(_frames_as_batch(dropout(level)))
             for level, dropout, lateral in zip(features, self.dropouts, self.laterals, strict=True)
         ]
-        merged = levels[-1]
-        pyramid = [self.smooth[-1](merged)]
+        merged = self.smooth[-1](levels[-1])
+        pyramid = [merged]
         for level, smooth in zip(reversed(levels[:-1]), reversed(self.smooth[:-1]), strict=True):
             merged = smooth(level + F.interpolate(merged, size=level.shape[-2:], mode="nearest"))
             pyramid.insert(0, merged)

@@ -1,0 +1,113 @@
+"""Tracks drawn as instance maps at the detector's size: 0 for background, i + 1 for the i-th track."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from hybridal_ray.pool.masks import decode_mask
+from hybridal_ray.training.tracks import Track, interpolate_boxes
+
+Mask = npt.NDArray[np.bool_]
+InstanceMaps = npt.NDArray[np.uint8]
+
+
+class TrackRenderer:
+    """Draws the tracks of one video, and remembers the distance transforms of its labelled masks.
+
+    Args:
+        tracks: At most 255.
+        picture: Height and width of the decoded frame, in pixels; boxes and masks are given in it.
+        size: Height and width of the maps, in pixels.
+    """
+
+    def __init__(self, tracks: Sequence[Track], picture: tuple[int, int], size: int) -> None:
+        self.tracks = tracks
+        self.picture = picture
+        self.size = size
+        self._distances: dict[tuple[int, int], npt.NDArray[np.float32]] = {}
+
+    def render(self, frames: npt.NDArray[np.int64]) -> InstanceMaps:
+        """The instance maps of some frames.
+
+        Where actors overlap, the later track covers the earlier one.
+
+        Args:
+            frames: (F,), frame indices of the video.
+
+        Returns:
+            (F, size, size), uint8.
+        """
+        maps = np.zeros((len(frames), self.size, self.size), dtype=np.uint8)
+        for index, track in enumerate(self.tracks):
+            boxes, inside = interpolate_boxes(track, frames)
+            for position in np.flatnonzero(inside):
+                mask = self._mask(index, int(frames[position]))
+                if mask is None:
+                    mask = self._filled_box(boxes[position])
+                maps[position][mask] = index + 1
+        return maps
+
+    def _filled_box(self, box: npt.NDArray[np.float64]) -> Mask:
+        height, width = self.picture
+        x1, x2 = box[[0, 2]] * self.size / width
+        y1, y2 = box[[1, 3]] * self.size / height
+        centres = np.arange(self.size) + 0.5  # a pixel belongs to the box when its centre does
+        return np.outer((centres >= y1) & (centres < y2), (centres >= x1) & (centres < x2))
+
+    def _mask(self, index: int, frame: int) -> Mask | None:
+        """The mask of a track on a frame, None where the labels around it have no masks."""
+        track = self.tracks[index]
+        after = int(np.searchsorted(track.frames, frame))
+        if after < len(track.frames) and track.frames[after] == frame:
+            return self._labelled_mask(index, after)
+        before = max(after - 1, 0)
+        after = min(after, len(track.frames) - 1)
+        if track.masks[before] is None or track.masks[after] is None:
+            return None
+        if before == after:
+            return self._labelled_mask(index, before)
+        share = (frame - track.frames[before]) / (track.frames[after] - track.frames[before])
+        return interpolate_masks(self._distance(index, before), self._distance(index, after), share)
+
+    def _labelled_mask(self, index: int, position: int) -> Mask | None:
+        counts = self.tracks[index].masks[position]
+        if counts is None:
+            return None
+        height, width = self.picture
+        rows = (np.arange(self.size) + 0.5) * height / self.size
+        columns = (np.arange(self.size) + 0.5) * width / self.size
+        return decode_mask(counts, height, width)[np.ix_(rows.astype(int), columns.astype(int))]
+
+    def _distance(self, index: int, position: int) -> npt.NDArray[np.float32]:
+        key = (index, position)
+        if key not in self._distances:
+            mask = self._labelled_mask(index, position)
+            assert mask is not None
+            self._distances[key] = signed_distance(mask)
+        return self._distances[key]
+
+
+def signed_distance(mask: Mask) -> npt.NDArray[np.float32]:
+    """Distance of each pixel to the border of a mask, in pixels: positive inside, negative outside.
+
+    Args:
+        mask: (H, W). An empty mask is minus the picture's diagonal everywhere.
+    """
+    if not mask.any():
+        return np.full(mask.shape, -float(np.hypot(*mask.shape)), dtype=np.float32)
+    inside = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    outside = ndimage.distance_transform_edt(~mask)
+    return (inside - outside).astype(np.float32)
+
+
+def interpolate_masks(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32], share: float) -> Mask:
+    """The mask between two labelled ones: where their signed distances, mixed linearly, are positive.
+
+    Args:
+        before: (H, W), signed distances of the earlier mask.
+        after: (H, W), of the later one.
+        share: Place between them, 0 at the earlier and 1 at the later.
+    """
+    return (1.0 - share) * before + share * after > 0

@@ -1,0 +1,90 @@
+"""Pseudo-labels: what the labelled frames of a tube say of the frames between and around them.
+
+Method §6: between two labelled frames a box is interpolated linearly, corner by corner; before the first and
+after the last it is held, inside the temporal extent of the tube.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridal_ray.pool.ledger import VideoLabels
+
+Boxes = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Track:
+    """One actor of a video, as far as it is labelled.
+
+    Attributes:
+        class_id: What the actor does.
+        frames: (L,), its labelled frames, ascending.
+        boxes: (L, 4), its box on each of them, in pixels of the decoded frame.
+        masks: RLE counts on each of them, or None where only the box is known.
+        first: First frame of its temporal extent.
+        last: Last frame of its temporal extent, inclusive.
+    """
+
+    class_id: int
+    frames: npt.NDArray[np.int64]
+    boxes: Boxes
+    masks: tuple[str | None, ...]
+    first: int
+    last: int
+
+
+def tracks_of(labels: VideoLabels, num_frames: int) -> list[Track]:
+    """Gathers the labelled boxes of a video into tracks, ordered by tube id.
+
+    The extent of a tube is not labelled as such. It reaches to the ends of the video, unless a labelled frame on
+    which the tube is absent lies on that side: then half-way to the nearest such frame.
+
+    Args:
+        labels: The labelled frames of one video.
+        num_frames: Frames of the video.
+
+    Returns:
+        One track a tube. A tube that is absent on a labelled frame between two of its own is interpolated across.
+    """
+    by_tube: dict[str, list[int]] = {}
+    for frame in sorted(labels):
+        for actor in labels[frame]:
+            by_tube.setdefault(actor.tube_id, []).append(frame)
+    tracks = []
+    for tube_id, frames in sorted(by_tube.items()):
+        actors = [next(a for a in labels[frame] if a.tube_id == tube_id) for frame in frames]
+        absent = [frame for frame in labels if frame not in set(frames)]
+        before = [frame for frame in absent if frame < frames[0]]
+        after = [frame for frame in absent if frame > frames[-1]]
+        tracks.append(
+            Track(
+                class_id=actors[0].class_id,
+                frames=np.array(frames, dtype=np.int64),
+                boxes=np.array([actor.box for actor in actors], dtype=np.float64),
+                masks=tuple(actor.mask for actor in actors),
+                first=(max(before) + frames[0]) // 2 + 1 if before else 0,
+                last=(min(after) + frames[-1]) // 2 if after else num_frames - 1,
+            )
+        )
+    return tracks
+
+
+def interpolate_boxes(
+    track: Track, frames: Sequence[int] | npt.NDArray[np.int64]
+) -> tuple[Boxes, npt.NDArray[np.bool_]]:
+    """The pseudo-labels of a track on any frames.
+
+    Args:
+        track: With at least one labelled frame.
+        frames: (F,), frame indices.
+
+    Returns:
+        Boxes (F, 4), exact on labelled frames, and whether each frame lies in the track's extent (F,).
+    """
+    wanted = np.asarray(frames, dtype=np.int64)
+    corners = [np.interp(wanted, track.frames, track.boxes[:, corner]) for corner in range(4)]
+    inside = (wanted >= track.first) & (wanted <= track.last)
+    return np.stack(corners, axis=1), inside
