@@ -4,7 +4,7 @@ Append-only Parquet, one file a purchase. A labelled frame without boxes is a la
 acts there. A later row for the same frame supersedes an earlier one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -68,9 +68,13 @@ def append(root: str, name: str, labels: pa.Table) -> None:
 
 
 def read(root: str) -> pa.Table:
-    """The whole ledger of a run, in the order of purchase (`LABELS_SCHEMA`; empty when nothing is labelled)."""
-    files = sorted(storage.list_files(storage.join(root, "labels"), suffix=".parquet"))
-    return pa.concat_tables([LABELS_SCHEMA.empty_table(), *(storage.read_table(file) for file in files)])
+    """The whole ledger of a run, in the order of purchase (`LABELS_SCHEMA`; empty when nothing is labelled).
+
+    Raises:
+        UserError: A file of the ledger is damaged; the message names it and the column.
+    """
+    files = storage.list_files(storage.join(root, "labels"), suffix=".parquet")
+    return pa.concat_tables([LABELS_SCHEMA.empty_table(), *(storage.read_table(file, LABELS_SCHEMA) for file in files)])
 
 
 def labels_by_video(labels: pa.Table) -> dict[str, VideoLabels]:
@@ -88,9 +92,6 @@ def labels_by_video(labels: pa.Table) -> dict[str, VideoLabels]:
 def labelled_frames(labels: pa.Table) -> dict[str, tuple[int, ...]]:
     """Which frames are labelled, by video, ascending: all that scoring and selection may know of labels."""
     frames: dict[str, set[int]] = {}
-    columns: Iterable[tuple[str, int]] = zip(
-        labels["video_id"].to_pylist(), labels["frame"].to_pylist(), strict=True
-    )
-    for video_id, frame in columns:
+    for video_id, frame in zip(labels["video_id"].to_pylist(), labels["frame"].to_pylist(), strict=True):
         frames.setdefault(video_id, set()).add(frame)
     return {video_id: tuple(sorted(taken)) for video_id, taken in frames.items()}

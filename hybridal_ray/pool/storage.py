@@ -1,7 +1,8 @@
 """Files of a pool or a run, on a local path or in an object store (``s3://``, ``gs://``), written atomically.
 
 On a local path a file appears under its name only when it is whole (written beside, synced, renamed). An object
-store makes an object visible when its upload ends, which is the same promise.
+store makes an object visible when its upload ends, which is the same promise. Keys are taken literally, whatever
+characters they hold; how a store is reached is told by its usual environment variables (``AWS_ENDPOINT_URL``, …).
 """
 
 import json
@@ -9,6 +10,7 @@ import os
 import uuid
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -24,7 +26,7 @@ def is_uri(location: str) -> bool:
 
 def join(root: str, *parts: str) -> str:
     """A location below `root`, with forward slashes, for paths and URIs alike."""
-    return "/".join([root.rstrip("/") or "/", *parts]) if parts else root
+    return "/".join([root.rstrip("/") if root else ".", *parts]) if parts else root
 
 
 def resolve_uri(uri: str, root: str) -> str:
@@ -40,8 +42,11 @@ def filesystem(location: str) -> tuple[pafs.FileSystem, str]:
     """
     if not is_uri(location):
         return pafs.LocalFileSystem(), os.path.abspath(location)
+    scheme, _, key = location.partition("://")
+    # A space is no URI, and all behind a # or ? would be cut off; file:// URIs are percent-encoded by custom.
+    escaped = quote(key, safe="/:@%" if scheme == "file" else "/:@")
     try:
-        return pafs.FileSystem.from_uri(location)
+        return pafs.FileSystem.from_uri(f"{scheme}://{escaped}")
     except (pa.ArrowInvalid, ValueError) as error:
         raise UserError(f"{location}: {error}") from error
 
@@ -64,7 +69,7 @@ def read_bytes(location: str) -> bytes:
     """The whole content of a file.
 
     Raises:
-        UserError: There is no such file.
+        UserError: There is no such file, or it cannot be read.
     """
     system, path = filesystem(location)
     try:
@@ -72,16 +77,28 @@ def read_bytes(location: str) -> bytes:
             return stream.read()
     except FileNotFoundError as error:
         raise UserError(f"{location}: no such file") from error
+    except OSError as error:
+        raise UserError(f"{location}: cannot be read: {error}") from error
 
 
 def write_bytes(location: str, content: bytes) -> None:
-    """Writes a file so that a reader sees the old content or the new, never a part; parents are created."""
+    """Writes a file so that a reader sees the old content or the new, never a part; parents are created.
+
+    Raises:
+        UserError: The place cannot be written to: no permission, no space, a file where a folder should be.
+    """
     system, path = filesystem(location)
-    if not isinstance(system, pafs.LocalFileSystem):
-        with system.open_output_stream(path) as stream:
-            stream.write(content)
-        return
-    target = Path(path)
+    try:
+        if isinstance(system, pafs.LocalFileSystem):
+            _replace_file(Path(path), content)
+        else:
+            with system.open_output_stream(path) as stream:
+                stream.write(content)
+    except OSError as error:
+        raise UserError(f"{location}: cannot be written: {error}") from error
+
+
+def _replace_file(target: Path, content: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
     try:
@@ -111,17 +128,36 @@ def write_json(location: str, content: Any) -> None:
     write_bytes(location, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
 
 
-def read_table(location: str) -> pa.Table:
+def read_table(location: str, schema: pa.Schema | None = None) -> pa.Table:
     """Reads a Parquet file.
 
+    Args:
+        location: The file.
+        schema: What its table must hold; further columns are left out. None takes the table as it is.
+
     Raises:
-        UserError: There is no such file, or it is not Parquet.
+        UserError: There is no such file, it is not Parquet, or a column of the schema is missing, of another
+            type, or null where it must not be; the message names file and column.
     """
     content = read_bytes(location)
     try:
-        return pq.read_table(pa.BufferReader(content))
+        table = pq.read_table(pa.BufferReader(content))
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(f"{location}: not a readable Parquet file: {error}") from error
+    return table if schema is None else _conform(table, schema, location)
+
+
+def _conform(table: pa.Table, schema: pa.Schema, location: str) -> pa.Table:
+    columns = []
+    for wanted in schema:
+        if wanted.name not in table.column_names:
+            raise UserError(f"{location}: column {wanted.name!r} is missing")
+        narrow = table.select([wanted.name])
+        try:
+            columns.append(narrow.cast(pa.schema([wanted])).column(0))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+            raise UserError(f"{location}: column {wanted.name!r}: {error}") from error
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def write_table(location: str, table: pa.Table) -> None:

@@ -17,6 +17,7 @@ from hybridal_ray.pool import storage
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "val", "test")
+STATUSES = ("ok", "missing", "unreadable")
 
 VIDEOS_SCHEMA = pa.schema(
     [
@@ -112,15 +113,16 @@ class Pool:
         return self.tubes.filter(pc.is_in(self.tubes["video_id"], pa.array(list(video_ids), pa.string())))
 
     def identity(self) -> str:
-        """Hash of the name, the classes and both tables, the same wherever the pool lies.
+        """Hash of the name, the classes and both tables, the same wherever the pool and its videos lie.
 
         Returns:
-            16 hexadecimal digits (BLAKE2b) over the rows in a canonical order; `root` does not count.
+            16 hexadecimal digits (BLAKE2b) over the rows in a canonical order. `root` and the columns ``uri`` and
+            ``reason``, which differ from machine to machine, do not count.
         """
         digest = hashlib.blake2b(json.dumps([self.name, list(self.classes)]).encode(), digest_size=8)
-        keys = {"videos": ["video_id"], "tubes": ["video_id", "tube_id", "frame"]}
-        for table_name, table in (("videos", self.videos), ("tubes", self.tubes)):
-            ordered = table.sort_by([(key, "ascending") for key in keys[table_name]]).combine_chunks()
+        for table, schema in ((self.videos, VIDEOS_SCHEMA), (self.tubes, TUBES_SCHEMA)):
+            counted = [name for name in schema.names if name not in ("uri", "reason")]
+            ordered = table.cast(schema).select(counted).sort_by([(name, "ascending") for name in counted])
             for column in ordered.columns:
                 digest.update(json.dumps(column.to_pylist()).encode())
         return digest.hexdigest()
@@ -154,49 +156,64 @@ def load_pool(root: str) -> Pool:
         root=root,
         name=description["name"],
         classes=tuple(description["classes"]),
-        videos=_read(storage.join(root, "videos.parquet"), VIDEOS_SCHEMA),
-        tubes=_read(storage.join(root, "tubes.parquet"), TUBES_SCHEMA),
+        videos=storage.read_table(storage.join(root, "videos.parquet"), VIDEOS_SCHEMA),
+        tubes=storage.read_table(storage.join(root, "tubes.parquet"), TUBES_SCHEMA),
     )
-    _check_rows(pool)
+    _check_videos(pool.videos, storage.join(root, "videos.parquet"))
+    _check_tubes(pool, storage.join(root, "tubes.parquet"))
     return pool
 
 
-def _check_description(location: str, description: Mapping[str, object]) -> None:
+def _check_description(location: str, description: object) -> None:
+    if not isinstance(description, Mapping):
+        raise UserError(f"{location}: found a {type(description).__name__}, expected an object")
     version = description.get("format_version")
     if version != FORMAT_VERSION:
         raise UserError(f"{location}: format_version is {version!r}, expected {FORMAT_VERSION}")
-    for field in ("name", "classes"):
-        if field not in description:
-            raise UserError(f"{location}: {field} is missing")
+    if not isinstance(description.get("name"), str):
+        raise UserError(f"{location}: name is {description.get('name')!r}, expected a string")
+    classes = description.get("classes")
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise UserError(f"{location}: classes is {classes!r}, expected a list of class names")
+    if len(set(classes)) < len(classes):
+        raise UserError(f"{location}: classes holds duplicates, expected each name once")
 
 
-def _read(location: str, schema: pa.Schema) -> pa.Table:
-    table = storage.read_table(location)
-    missing = [name for name in schema.names if name not in table.column_names]
-    if missing:
-        raise UserError(f"{location}: column {missing[0]!r} is missing")
-    try:
-        return table.select(schema.names).cast(schema)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise UserError(f"{location}: {error}") from error
+def _check_videos(videos: pa.Table, location: str) -> None:
+    if pc.count_distinct(videos["video_id"]).as_py() != len(videos):
+        raise UserError(f"{location}: video_id holds duplicates, expected one row a video")
+    for field, allowed in (("split", SPLITS), ("status", STATUSES)):
+        wrong = [value for value in pc.unique(videos[field]).to_pylist() if value not in allowed]
+        if wrong:
+            raise UserError(f"{location}: {field} is {wrong[0]!r}, expected one of {', '.join(allowed)}")
+    empty = videos.filter((pc.field("status") == "ok") & (pc.field("num_frames") < 1))
+    if len(empty) > 0:
+        raise UserError(f"{location}: num_frames of {empty['video_id'][0]} is below 1, though its status is ok")
+    splits = videos.group_by("group").aggregate([("split", "count_distinct")])
+    leaking = splits.filter(pc.field("split_count_distinct") > 1)
+    if len(leaking) > 0:
+        group = pc.min(leaking["group"]).as_py()
+        raise UserError(f"{location}: group {group!r} is in several splits; clips of one source leak into the test")
 
 
-def _check_rows(pool: Pool) -> None:
-    videos_file = storage.join(pool.root, "videos.parquet")
-    tubes_file = storage.join(pool.root, "tubes.parquet")
-    ids = pool.videos["video_id"]
-    if pc.count_distinct(ids).as_py() != len(ids):
-        raise UserError(f"{videos_file}: video_id holds duplicates, expected one row a video")
-    unknown = pc.unique(pool.videos["split"]).to_pylist()
-    wrong = [split for split in unknown if split not in SPLITS]
-    if wrong:
-        raise UserError(f"{videos_file}: split {wrong[0]!r} is unknown, expected one of {', '.join(SPLITS)}")
-    if len(pool.tubes) == 0:
-        return
-    class_range = pc.min_max(pool.tubes["class_id"]).as_py()
-    if class_range["min"] < 0 or class_range["max"] >= len(pool.classes):
-        raise UserError(f"{tubes_file}: class_id outside 0…{len(pool.classes) - 1}, the classes of pool.json")
-    strangers = pc.invert(pc.is_in(pool.tubes["video_id"], ids.combine_chunks()))
-    if pc.any(strangers).as_py():
-        stranger = pool.tubes.filter(strangers)["video_id"][0].as_py()
-        raise UserError(f"{tubes_file}: video_id {stranger!r} is not in videos.parquet")
+def _check_tubes(pool: Pool, location: str) -> None:
+    tubes = pool.tubes
+    known_class = (pc.field("class_id") >= 0) & (pc.field("class_id") < len(pool.classes))
+    _check_each(tubes, known_class, location, "class_id", f"one of 0…{len(pool.classes) - 1}, as in pool.json")
+    for low, high in (("x1", "x2"), ("y1", "y2")):
+        extended = (pc.field(low) < pc.field(high)) & pc.is_finite(pc.field(high) - pc.field(low))
+        _check_each(tubes, extended, location, high, f"a finite number above {low}")
+    facts = pool.videos.select(["video_id", "num_frames", "status"])
+    joined = tubes.select(["video_id", "frame"]).join(facts, "video_id", join_type="left outer")
+    _check_each(joined, pc.field("num_frames").is_valid(), location, "video_id", "a video of videos.parquet")
+    within = (pc.field("frame") >= 0) & ((pc.field("frame") < pc.field("num_frames")) | (pc.field("status") != "ok"))
+    _check_each(joined, within, location, "frame", "a frame from 0 to num_frames - 1 of videos.parquet")
+    counts = tubes.group_by(["video_id", "tube_id", "class_id", "frame"]).aggregate([([], "count_all")])
+    _check_each(counts, pc.field("count_all") == 1, location, "frame", "one box a frame in each tube and class")
+
+
+def _check_each(table: pa.Table, condition: pc.Expression, location: str, field: str, expected: str) -> None:
+    wrong = table.filter(~condition)
+    if len(wrong) > 0:
+        row = wrong.slice(0, 1).to_pylist()[0]
+        raise UserError(f"{location}: {field} is {row[field]!r} in a row of {row['video_id']!r}, expected {expected}")

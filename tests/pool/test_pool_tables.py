@@ -1,0 +1,208 @@
+"""Oracles: the rows written; shuffled and moved copies of the same pool."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool import storage
+from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, load_pool, save_pool
+
+
+def video(video_id: str, **changes: Any) -> dict[str, Any]:
+    row = {
+        "video_id": video_id,
+        "uri": f"videos/{video_id}.mp4",
+        "split": "train",
+        "group": video_id,
+        "num_frames": 8,
+        "fps": 25.0,
+        "width": 64,
+        "height": 48,
+        "status": "ok",
+        "reason": None,
+    }
+    return row | changes
+
+
+def box(video_id: str, frame: int, **changes: Any) -> dict[str, Any]:
+    row = {"video_id": video_id, "tube_id": "0", "class_id": 0, "frame": frame, "mask": None}
+    return row | {"x1": 1.0, "y1": 2.0, "x2": 10.5, "y2": 20.0} | changes
+
+
+def small_pool(root: str = "/nowhere") -> Pool:
+    videos = [
+        video("b"),
+        video("a", uri="/elsewhere/a.mp4"),
+        video("c", split="test", uri="s3://bucket/c.mp4"),
+        video("gone", status="missing", num_frames=0, reason="no such file"),
+    ]
+    tubes = [
+        box("a", 0),
+        box("a", 0, class_id=1),  # one actor, two actions
+        box("a", 1, mask="0d0"),
+        box("c", 7, tube_id="1"),
+        box("gone", 3),
+    ]
+    return Pool(
+        root,
+        "small",
+        ("run", "jump"),
+        pa.Table.from_pylist(videos, VIDEOS_SCHEMA),
+        pa.Table.from_pylist(tubes, TUBES_SCHEMA),
+    )
+
+
+def test_a_saved_pool_is_loaded_as_it_was(tmp_path: Path) -> None:
+    pool = small_pool(str(tmp_path))
+    save_pool(pool)
+    loaded = load_pool(str(tmp_path))
+    assert loaded == pool
+    assert loaded.identity() == pool.identity()
+
+
+def test_a_pool_without_tubes_loads(tmp_path: Path) -> None:
+    save_pool(replace(small_pool(str(tmp_path)), tubes=TUBES_SCHEMA.empty_table()))
+    assert len(load_pool(str(tmp_path)).tubes) == 0
+
+
+def test_usable_videos_are_those_that_decode_in_order_of_id_with_absolute_uris() -> None:
+    pool = small_pool("/pool")
+    train = pool.usable_videos("train")
+    assert [(video.video_id, video.uri) for video in train] == [
+        ("a", "/elsewhere/a.mp4"),
+        ("b", "/pool/videos/b.mp4"),
+    ]
+    assert [video.uri for video in pool.usable_videos("test")] == ["s3://bucket/c.mp4"]
+    assert pool.usable_videos("val") == []
+
+
+def test_tubes_of_keeps_the_rows_of_the_videos_asked_for() -> None:
+    pool = small_pool()
+    assert pool.tubes_of(["c", "b"]).to_pylist() == [box("c", 7, tube_id="1")]
+    assert len(pool.tubes_of([])) == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), cut=st.integers(0, 4))
+def test_identity_is_of_the_content_not_of_its_order_chunks_or_place(seed: int, cut: int) -> None:
+    pool = small_pool()
+    generator = np.random.default_rng(seed)
+
+    def shuffled(table: pa.Table) -> pa.Table:
+        rows = table.take(generator.permutation(len(table)))
+        return pa.concat_tables([rows.slice(0, cut), rows.slice(cut)])
+
+    uris = pa.array([f"/mnt/{number}.mp4" for number in range(len(pool.videos))])
+    moved = pool.videos.set_column(1, VIDEOS_SCHEMA.field("uri"), uris)
+    other = Pool("s3://bucket/pool", pool.name, pool.classes, shuffled(moved), shuffled(pool.tubes))
+    assert other.identity() == pool.identity()
+
+
+@pytest.mark.parametrize("column", [name for name in VIDEOS_SCHEMA.names if name not in ("uri", "reason")])
+def test_identity_tells_every_column_of_videos(column: str) -> None:
+    pool = small_pool()
+    rows = pool.videos.to_pylist()
+    rows[0][column] = rows[0][column] + ("x" if isinstance(rows[0][column], str) else 1)
+    changed = replace(pool, videos=pa.Table.from_pylist(rows, VIDEOS_SCHEMA))
+    assert changed.identity() != pool.identity()
+
+
+@pytest.mark.parametrize("column", TUBES_SCHEMA.names)
+def test_identity_tells_every_column_of_tubes(column: str) -> None:
+    pool = small_pool()
+    rows = pool.tubes.to_pylist()
+    rows[2][column] = rows[2][column] + ("x" if isinstance(rows[2][column], str) else 1)
+    changed = replace(pool, tubes=pa.Table.from_pylist(rows, TUBES_SCHEMA))
+    assert changed.identity() != pool.identity()
+
+
+def test_identity_tells_name_and_classes() -> None:
+    pool = small_pool()
+    assert replace(pool, name="other").identity() != pool.identity()
+    assert replace(pool, classes=("jump", "run")).identity() != pool.identity()
+
+
+def test_a_missing_pool_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"pool\.json: no pool is there; make one with `hybridal"):
+        load_pool(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"format_version": 2}, "format_version is 2, expected 1"),
+        ({"name": None}, "name is None"),
+        ({"classes": "run"}, "classes is 'run'"),
+        ({"classes": ["run", 3]}, "classes is "),
+        ({"classes": ["run", "run"]}, "classes holds duplicates"),
+    ],
+)
+def test_a_malformed_description_names_file_and_field(tmp_path: Path, changes: dict, field: str) -> None:
+    save_pool(small_pool(str(tmp_path)))
+    location = f"{tmp_path}/pool.json"
+    storage.write_json(location, storage.read_json(location) | changes)
+    with pytest.raises(UserError, match=rf"pool\.json: {field}"):
+        load_pool(str(tmp_path))
+
+
+def test_a_description_that_is_no_object_is_named(tmp_path: Path) -> None:
+    save_pool(small_pool(str(tmp_path)))
+    storage.write_json(f"{tmp_path}/pool.json", [1])
+    with pytest.raises(UserError, match=r"pool\.json: found a list"):
+        load_pool(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        (video("a"), "video_id holds duplicates"),
+        (video("new", split="training"), "split is 'training'"),
+        (video("new", status="broken"), "status is 'broken'"),
+        (video("new", num_frames=0), "num_frames of new"),
+        (video("new", split="test", group="a"), "group 'a' is in several splits"),
+    ],
+)
+def test_a_wrong_video_names_file_and_field(tmp_path: Path, row: dict, field: str) -> None:
+    pool = small_pool(str(tmp_path))
+    videos = pa.concat_tables([pool.videos, pa.Table.from_pylist([row], VIDEOS_SCHEMA)])
+    save_pool(replace(pool, videos=videos))
+    with pytest.raises(UserError, match=rf"videos\.parquet: {field}"):
+        load_pool(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        (box("a", 2, class_id=2), "class_id is 2 in a row of 'a', expected one of 0…1"),
+        (box("a", 2, class_id=-1), "class_id is -1"),
+        (box("a", 2, x2=1.0), "x2 is 1.0"),
+        (box("a", 2, y2=float("inf")), "y2 is inf"),
+        (box("a", 2, y1=float("nan")), "y2 is 20.0"),
+        (box("stranger", 2), "video_id is 'stranger'"),
+        (box("a", 8), "frame is 8 in a row of 'a'"),
+        (box("a", -1), "frame is -1"),
+        (box("a", 1), "frame is 1 in a row of 'a', expected one box a frame"),
+    ],
+)
+def test_a_wrong_box_names_file_and_field(tmp_path: Path, row: dict, field: str) -> None:
+    pool = small_pool(str(tmp_path))
+    tubes = pa.concat_tables([pool.tubes, pa.Table.from_pylist([row], TUBES_SCHEMA)])
+    save_pool(replace(pool, tubes=tubes))
+    with pytest.raises(UserError, match=rf"tubes\.parquet: {field}"):
+        load_pool(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["videos", "tubes"])
+def test_a_missing_column_is_named(tmp_path: Path, name: str) -> None:
+    save_pool(small_pool(str(tmp_path)))
+    location = f"{tmp_path}/{name}.parquet"
+    storage.write_table(location, storage.read_table(location).drop_columns(["video_id"]))
+    with pytest.raises(UserError, match=rf"{name}\.parquet: column 'video_id' is missing"):
+        load_pool(str(tmp_path))

@@ -1,0 +1,150 @@
+"""Oracles: the bytes and rows that were written; Python's own file functions."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool import storage
+
+
+@given(parts=st.lists(st.text("abc.", min_size=1, max_size=4), min_size=1, max_size=3))
+@pytest.mark.parametrize("root", ["/", "/runs/one", "/runs/one/", "s3://bucket/run", "runs"])
+def test_join_puts_exactly_one_slash_between_parts(root: str, parts: list[str]) -> None:
+    joined = storage.join(root, *parts)
+    assert joined.startswith(root.rstrip("/"))
+    assert joined[len(root.rstrip("/")) :] == "".join(f"/{part}" for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("clip.avi", "/pool/clip.avi"),
+        ("/data/clip.avi", "/data/clip.avi"),
+        ("s3://bucket/clip.avi", "s3://bucket/clip.avi"),
+    ],
+)
+def test_only_relative_locations_are_resolved_against_the_pool(uri: str, expected: str) -> None:
+    assert storage.resolve_uri(uri, "/pool") == expected
+
+
+def test_a_written_file_is_read_back_and_parents_are_made(tmp_path: Path) -> None:
+    location = storage.join(str(tmp_path), "a", "b", "file.bin")
+    storage.write_bytes(location, b"one")
+    storage.write_bytes(location, b"two")
+    assert Path(location).read_bytes() == storage.read_bytes(location) == b"two"
+    assert storage.exists(location)
+    assert not storage.exists(location + "x")
+
+
+def test_a_write_that_fails_leaves_the_old_content_and_no_partial_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = str(tmp_path / "file.bin")
+    storage.write_bytes(location, b"old")
+
+    def disk_full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", disk_full)
+    with pytest.raises(UserError, match=r"file\.bin.*No space left"):
+        storage.write_bytes(location, b"new")
+    assert Path(location).read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_a_file_in_the_way_of_a_folder_is_the_users_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("not a folder")
+    with pytest.raises(UserError, match=r"run/config\.yaml: cannot be written"):
+        storage.write_bytes(storage.join(str(tmp_path), "run", "config.yaml"), b"")
+
+
+def test_a_store_that_is_not_local_is_written_through_its_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem())
+    monkeypatch.setattr(storage, "filesystem", lambda location: (store, location.removeprefix("s3://")))
+    storage.write_json("s3://pool.json", {"b": 1, "a": [2]})
+    assert storage.read_json("s3://pool.json") == {"a": [2], "b": 1}
+    assert (tmp_path / "pool.json").exists()
+
+
+@pytest.mark.parametrize("name", ["plain.bin", "with space.bin", "hash#1.bin", "question?.bin", "ümlaut.bin"])
+def test_keys_in_a_store_are_literal(name: str) -> None:
+    _, path = storage.filesystem(f"gs://bucket/{name}")
+    assert path == f"bucket/{name}"
+
+
+def test_file_uris_are_percent_encoded(tmp_path: Path) -> None:
+    file = tmp_path / "with space#.bin"
+    file.write_bytes(b"content")
+    assert storage.read_bytes(file.as_uri()) == b"content"
+
+
+def test_an_unknown_scheme_is_named() -> None:
+    with pytest.raises(UserError, match="nowhere://bucket/key"):
+        storage.exists("nowhere://bucket/key")
+
+
+def test_list_files_gives_files_by_name_and_no_folders(tmp_path: Path) -> None:
+    for name in ("b.parquet", "a.parquet", "c.json"):
+        (tmp_path / name).touch()
+    (tmp_path / "d.parquet").mkdir()
+    root = str(tmp_path)
+    assert storage.list_files(root, ".parquet") == [f"{root}/a.parquet", f"{root}/b.parquet"]
+    assert storage.list_files(f"{root}/absent") == []
+
+
+@pytest.mark.parametrize("read", [storage.read_bytes, storage.read_json, storage.read_table])
+def test_what_cannot_be_read_is_named(tmp_path: Path, read: object) -> None:
+    assert callable(read)
+    with pytest.raises(UserError, match="absent: no such file"):
+        read(str(tmp_path / "absent"))
+    with pytest.raises(UserError, match=tmp_path.name):
+        read(str(tmp_path))
+
+
+def test_malformed_content_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"\xff{")
+    with pytest.raises(UserError, match=r"file: not valid JSON"):
+        storage.read_json(str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"file: not a readable Parquet file"):
+        storage.read_table(str(tmp_path / "file"))
+
+
+def test_equal_json_is_equal_bytes(tmp_path: Path) -> None:
+    storage.write_json(str(tmp_path / "one"), {"a": 1, "b": 2})
+    storage.write_json(str(tmp_path / "two"), {"b": 2, "a": 1})
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+SCHEMA = pa.schema([pa.field("name", pa.string(), nullable=False), pa.field("count", pa.int32(), nullable=False)])
+
+
+def test_a_table_is_read_under_its_schema(tmp_path: Path) -> None:
+    location = str(tmp_path / "table.parquet")
+    storage.write_table(location, pa.table({"extra": [0.5], "count": pa.array([3], pa.int64()), "name": ["a"]}))
+    table = storage.read_table(location, SCHEMA)
+    assert table.schema == SCHEMA
+    assert table.to_pylist() == [{"name": "a", "count": 3}]
+    assert storage.read_table(location).column_names == ["extra", "count", "name"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "column"),
+    [
+        ({"name": ["a"]}, "count"),
+        ({"name": ["a"], "count": [1.5]}, "count"),
+        ({"name": [None], "count": [1]}, "name"),
+        ({"name": [["a"]], "count": [1]}, "name"),
+    ],
+)
+def test_a_table_of_another_schema_names_the_column(tmp_path: Path, columns: dict, column: str) -> None:
+    location = str(tmp_path / "table.parquet")
+    storage.write_table(location, pa.table(columns))
+    with pytest.raises(UserError, match=rf"table\.parquet: column '{column}'"):
+        storage.read_table(location, SCHEMA)
