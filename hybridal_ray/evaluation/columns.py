@@ -108,8 +108,14 @@ def prediction_columns(predictions: pa.Table, video_ids: Sequence[str], num_clas
 
 
 def truth_columns(truth: pa.Table, video_ids: Sequence[str], num_classes: int) -> BoxColumns:
-    """Reads a table of `TUBES_SCHEMA`, as `prediction_columns` does."""
+    """Reads a table of `TUBES_SCHEMA`, as `prediction_columns` does.
+
+    Raises:
+        UserError: There is no ground truth of these videos, or it holds impossible values.
+    """
     table, videos = _rows_of_videos(truth, video_ids)
+    if not len(table):
+        raise UserError(f"truth: none of the {len(set(video_ids))} videos evaluated has a box, expected some")
     ones = np.ones(len(table))
     columns = _columns(table, videos, ones, ones)
     _check(columns, num_classes, "truth")

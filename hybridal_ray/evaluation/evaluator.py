@@ -1,0 +1,141 @@
+"""Evaluating a checkpoint on Ray actors: the stage's edge, thin over `hybridal_ray.dispatch`."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from hybridal_ray.chunks import read_parts
+from hybridal_ray.detectors.checkpoint import choose_device, load_detector
+from hybridal_ray.dispatch import Progress, run_over_videos
+from hybridal_ray.errors import UserError
+from hybridal_ray.evaluation.columns import truth_columns
+from hybridal_ray.evaluation.detecting import DetectionSettings, detect_video
+from hybridal_ray.evaluation.metrics import Metrics, evaluate_predictions
+from hybridal_ray.pool import storage
+from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
+from hybridal_ray.pool.tables import Video
+
+
+def evaluate_checkpoint(
+    videos: Sequence[Video],
+    truth: pa.Table,
+    classes: Sequence[str],
+    checkpoint_dir: str,
+    out_dir: str,
+    *,
+    settings: DetectionSettings,
+    device: str,
+    actors: int,
+    cpus_per_actor: float,
+    gpus_per_actor: float,
+    videos_per_chunk: int,
+    seconds_per_video: float,
+    batch_clips: int = 8,
+    progress: Progress | None = None,
+) -> Metrics:
+    """Detects on every video and compares with the truth.
+
+    Predictions go to ``out_dir/predictions/`` part by part, so that a pass that was cut off goes on where it
+    stopped; the metrics go to ``out_dir/metrics.json``. A video that cannot be decoded has no predictions: its
+    tubes count as missed.
+
+    Args:
+        videos: The videos to evaluate on.
+        truth: Table of `TUBES_SCHEMA`; rows of other videos are ignored. It stays here: actors never see it.
+        classes: Class names; a class id is an index into them.
+        checkpoint_dir: Written by `save_detector`; every actor reads it once.
+        out_dir: Path or URI.
+        settings: Thresholds from maps to tubes.
+        device: ``auto``, ``cpu`` or ``cuda``; where each actor runs its detector.
+        actors: See `run_over_videos`, as are the next four.
+        cpus_per_actor: CPUs reserved for each actor.
+        gpus_per_actor: GPUs reserved for each actor.
+        videos_per_chunk: Videos in a part file.
+        seconds_per_video: After which a video counts as hung.
+        batch_clips: Clips run at once.
+        progress: Called with the videos done and all videos.
+
+    Returns:
+        The metrics of `evaluate_predictions`, with ``failures``: the reason by id of each video that failed.
+
+    Raises:
+        UserError: The truth is empty or impossible, the checkpoint does not fit `classes`, a GPU is asked for
+            that no actor reserves, every video failed; or see `run_over_videos`.
+    """
+    video_ids = [video.video_id for video in videos]
+    truth_columns(truth, video_ids, len(classes))  # refused now, not after the pass
+    if device.startswith("cuda") and actors > 0 and gpus_per_actor == 0:
+        raise UserError(
+            f"evaluation.device: {device!r} needs actors that reserve a GPU, but evaluation.gpus_per_actor is 0; "
+            "expected a positive number, such as 1 or 0.5"
+        )
+    predictions_dir = storage.join(out_dir, "predictions")
+    summary = run_over_videos(
+        videos,
+        functools.partial(_DetectionWorker, checkpoint_dir, len(classes), settings, device, batch_clips),
+        predictions_dir,
+        error_row=_no_row,
+        schema=PREDICTIONS_SCHEMA,
+        actors=actors,
+        cpus_per_actor=cpus_per_actor,
+        gpus_per_actor=gpus_per_actor,
+        videos_per_chunk=videos_per_chunk,
+        seconds_per_video=seconds_per_video,
+        progress=progress,
+        field="evaluation.actors",
+    )
+    if len(summary.failed) == len(videos):
+        video_id, reason = next(iter(summary.failed.items()))
+        raise UserError(
+            f"{predictions_dir}: all {len(videos)} videos failed, {video_id} with: {reason}; mend the cause and remove "
+            "that directory to try again"
+        )
+    predictions = read_parts(predictions_dir, PREDICTIONS_SCHEMA)
+    metrics = evaluate_predictions(predictions, truth, video_ids, classes) | {"failures": summary.failed}
+    storage.write_json(storage.join(out_dir, "metrics.json"), metrics)
+    return metrics
+
+
+def read_predictions(out_dir: str) -> pa.Table:
+    """What `evaluate_checkpoint` predicted (`PREDICTIONS_SCHEMA`), by video, tube, class and frame."""
+    keys = ("video_id", "tube_id", "class_id", "frame")
+    parts = read_parts(storage.join(out_dir, "predictions"), PREDICTIONS_SCHEMA)
+    return parts.sort_by([(key, "ascending") for key in keys])
+
+
+def _no_row(video: Video, reason: str) -> None:
+    """A video that failed leaves no prediction; the dispatcher keeps the reason."""
+
+
+class _DetectionWorker:
+    """Loads the detector once, and detects on the videos it is given."""
+
+    def __init__(
+        self, checkpoint_dir: str, num_classes: int, settings: DetectionSettings, device: str, batch_clips: int
+    ) -> None:
+        self._device = choose_device(device)
+        loaded = load_detector(checkpoint_dir, self._device)
+        if loaded.spec.num_classes != num_classes:
+            raise UserError(
+                f"{checkpoint_dir}: the detector knows {loaded.spec.num_classes} classes, expected the {num_classes} "
+                "of the pool"
+            )
+        self._detector, self._spec = loaded.detector, loaded.spec
+        self._settings, self._batch_clips = settings, batch_clips
+
+    def process(self, videos: Sequence[Video]) -> list[dict[str, Any]]:
+        """The prediction rows of some videos, in their order."""
+        return [
+            row
+            for video in videos
+            for row in detect_video(
+                self._detector,
+                self._spec,
+                video,
+                device=self._device,
+                settings=self._settings,
+                batch_clips=self._batch_clips,
+            )
+        ]
