@@ -1,0 +1,117 @@
+"""Scoring the pool on Ray actors: the stage's edge, thin over `hybridal_ray.dispatch`."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from hybridal_ray.chunks import Progress, read_parts
+from hybridal_ray.detectors.checkpoint import choose_device, load_detector
+from hybridal_ray.dispatch import PassSummary, run_over_videos
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool.round_tables import SCORES_SCHEMA
+from hybridal_ray.pool.tables import Video
+from hybridal_ray.scoring.video_scoring import UncertaintySettings, VideoScorer, error_row
+
+
+def score_pool(
+    videos: Sequence[Video],
+    labelled: Mapping[str, Sequence[int]],
+    checkpoint_dir: str,
+    out_dir: str,
+    *,
+    settings: UncertaintySettings,
+    run_seed: int,
+    round_index: int,
+    device: str,
+    actors: int,
+    cpus_per_actor: float,
+    gpus_per_actor: float,
+    videos_per_chunk: int,
+    seconds_per_video: float,
+    progress: Progress | None = None,
+) -> PassSummary:
+    """Scores every video of the pool with the detector of a checkpoint.
+
+    Of the labels it receives only which frames are labelled already, so nothing else can reach the scores. They
+    are the same whatever the number of actors and the order of the videos.
+
+    Args:
+        videos: The pool: labelled videos too, for selection needs their latents.
+        labelled: Frames that are labelled already, by video id; a video without any may be left out.
+        checkpoint_dir: Written by `save_detector`; every actor reads it once.
+        out_dir: Gets the parts, read by `read_scores`.
+        settings: How a video is scored.
+        run_seed: Seed of the run.
+        round_index: The round.
+        device: ``auto``, ``cpu`` or ``cuda``; where each actor runs its detector.
+        actors: See `run_over_videos`, as are the arguments below.
+        cpus_per_actor: CPUs reserved for each actor.
+        gpus_per_actor: GPUs reserved for each actor.
+        videos_per_chunk: Videos in a part file.
+        seconds_per_video: After which a video counts as hung.
+        progress: Called with the videos done and all videos.
+
+    Returns:
+        What was done and which videos failed.
+
+    Raises:
+        UserError: A GPU is asked for that no actor reserves; or see `run_over_videos` and `load_detector`.
+    """
+    if device.startswith("cuda") and actors > 0 and gpus_per_actor == 0:
+        raise UserError(
+            f"scoring.device: {device!r} needs actors that reserve a GPU, but scoring.gpus_per_actor is 0; "
+            "expected a positive number, such as 1 or 0.5"
+        )
+    return run_over_videos(
+        videos,
+        functools.partial(
+            _PoolWorker, labelled, checkpoint_dir, settings, run_seed=run_seed, round_index=round_index, device=device
+        ),
+        out_dir,
+        error_row=error_row,
+        schema=SCORES_SCHEMA,
+        actors=actors,
+        cpus_per_actor=cpus_per_actor,
+        gpus_per_actor=gpus_per_actor,
+        videos_per_chunk=videos_per_chunk,
+        seconds_per_video=seconds_per_video,
+        progress=progress,
+        field="scoring.actors",
+    )
+
+
+def read_scores(out_dir: str) -> pa.Table:
+    """The scores of the pool, one row a video, ordered by video id (`SCORES_SCHEMA`)."""
+    return read_parts(out_dir, SCORES_SCHEMA).sort_by("video_id")
+
+
+class _PoolWorker:
+    """Loads the detector once, and scores the videos it is given."""
+
+    def __init__(
+        self,
+        labelled: Mapping[str, Sequence[int]],
+        checkpoint_dir: str,
+        settings: UncertaintySettings,
+        *,
+        run_seed: int,
+        round_index: int,
+        device: str,
+    ) -> None:
+        self._labelled = labelled
+        place = choose_device(device)
+        if place.type == "cuda":
+            # Other algorithms, chosen by speed, give other last digits from one actor to the next.
+            torch.backends.cudnn.benchmark = False
+            torch.backends.cudnn.deterministic = True
+        loaded = load_detector(checkpoint_dir, place)
+        self._scorer = VideoScorer(
+            loaded.detector, loaded.spec, settings, run_seed=run_seed, round_index=round_index, device=place
+        )
+
+    def process(self, videos: Sequence[Video]) -> list[dict[str, Any]]:
+        """The rows of some videos, in their order."""
+        return [self._scorer.score_video(video, self._labelled.get(video.video_id, ())) for video in videos]

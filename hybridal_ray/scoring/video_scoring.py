@@ -1,0 +1,199 @@
+"""Scoring one video: uncertainty of every frame, the frames to label, the video's score and its latent."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from hybridal_ray.detectors.clips import FrameIndices, tile_clips
+from hybridal_ray.detectors.interface import DetectorSpec, normalise
+from hybridal_ray.detectors.monte_carlo import monte_carlo_passes, video_pass_seeds
+from hybridal_ray.pool.decoding import UnreadableVideo, beyond_end, iter_frames
+from hybridal_ray.pool.round_tables import SCORES_SCHEMA
+from hybridal_ray.pool.tables import Video
+from hybridal_ray.scoring.frame_choice import choose_frames, video_score
+from hybridal_ray.scoring.uncertainty import Reading, Reduction, frame_uncertainty
+
+Frame = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class UncertaintySettings:
+    """How videos are scored; the defaults of the configuration stand there, not here.
+
+    Attributes:
+        passes: R, passes of Monte Carlo Dropout.
+        reading: See `frame_uncertainty`.
+        reduction: See `frame_uncertainty`.
+        foreground_threshold: θ, see `frame_uncertainty`.
+        empty_frame_score: See `frame_uncertainty`.
+        frames_per_video: A, frames taken in a video and averaged into its score.
+        sigma: σ_p, see `choose_frames`.
+        window: See `choose_frames`.
+        clips_per_batch: Clips of one video that pass the detector together, each R times. It bounds memory.
+    """
+
+    passes: int
+    reading: Reading
+    reduction: Reduction
+    foreground_threshold: float
+    empty_frame_score: float
+    frames_per_video: int
+    sigma: float
+    window: int
+    clips_per_batch: int = 4
+
+
+@dataclass(frozen=True)
+class VideoUncertainty:
+    """What the passes over a video leave.
+
+    Attributes:
+        profile: (F,), float64, uncertainty of every frame: the mean over its appearances in clips on which it has
+            foreground.
+        empty: (F,), bool, frames that have foreground in none of them; they score `empty_frame_score`.
+        latent: (D,), float64, mean over the clips.
+    """
+
+    profile: npt.NDArray[np.float64]
+    empty: npt.NDArray[np.bool_]
+    latent: npt.NDArray[np.float64]
+
+
+class VideoScorer:
+    """A detector with all that is needed to score videos with it, one after the other.
+
+    Args:
+        detector: In evaluation mode, on `device`.
+        spec: Size and clip length that the detector expects.
+        settings: See `UncertaintySettings`.
+        run_seed: With the round, the video's id, the clip and the pass, decides the dropout masks.
+        round_index: The round.
+        device: Where the detector runs.
+    """
+
+    def __init__(
+        self,
+        detector: nn.Module,
+        spec: DetectorSpec,
+        settings: UncertaintySettings,
+        *,
+        run_seed: int,
+        round_index: int,
+        device: torch.device,
+    ) -> None:
+        self._detector = detector
+        self._spec = spec
+        self._settings = settings
+        self._run_seed = run_seed
+        self._round_index = round_index
+        self._device = device
+
+    def score_video(self, video: Video, labelled: Sequence[int]) -> dict[str, Any]:
+        """Scores a video in one pass over its file.
+
+        Args:
+            video: Which video.
+            labelled: Its frames that are labelled already; of labels, nothing else is known here.
+
+        Returns:
+            A row of `SCORES_SCHEMA`. A video that cannot be decoded gets a row with the reason in ``error``.
+        """
+        try:
+            found = self.uncertainty(video, iter_frames(video.uri, self._spec.input_size))
+        except UnreadableVideo as error:
+            return error_row(video, error.reason)
+        settings = self._settings
+        choices = choose_frames(
+            found.profile, labelled, settings.frames_per_video, sigma=settings.sigma, window=settings.window
+        )
+        return {
+            "video_id": video.video_id,
+            "video_score": video_score(choices),
+            "frames": [choice.frame for choice in choices],
+            "frame_scores": [choice.score for choice in choices],
+            "frame_penalties": [choice.penalty for choice in choices],
+            "latent": found.latent.tolist(),
+            "profile": found.profile.tolist(),
+            "empty_frames": int(found.empty.sum()),
+            "error": None,
+        }
+
+    def uncertainty(self, video: Video, frames: Iterable[Frame]) -> VideoUncertainty:
+        """Runs the detector over all clips of a video, a batch of clips at a time, each clip R times.
+
+        Args:
+            video: Its number of frames decides the clips.
+            frames: Its frames from the first on, each (S, S, 3) with S the detector's input size. Read once; no
+                more than a few clips of them are held.
+
+        Raises:
+            UnreadableVideo: There are fewer frames than the pool says.
+        """
+        settings = self._settings
+        clips = tile_clips(video.num_frames, self._spec.clip_frames, self._spec.clip_stride)
+        seeds = video_pass_seeds(self._run_seed, self._round_index, video.video_id, len(clips), settings.passes)
+        sums, counts = np.zeros(video.num_frames), np.zeros(video.num_frames, dtype=np.int64)
+        latents = []
+        for batch, pixels in stream_clips(frames, clips, settings.clips_per_batch, video.uri):
+            inputs = normalise(torch.from_numpy(pixels).to(self._device))
+            passes = monte_carlo_passes(self._detector, inputs, seeds[batch])
+            latents.append(passes.latents.cpu().numpy())
+            for clip, probabilities in zip(clips[batch], passes.mask_probabilities, strict=True):
+                scored = frame_uncertainty(
+                    probabilities,
+                    reading=settings.reading,
+                    reduction=settings.reduction,
+                    foreground_threshold=settings.foreground_threshold,
+                    empty_frame_score=0.0,
+                )
+                np.add.at(sums, clip, scored.scores.cpu().numpy())
+                np.add.at(counts, clip, ~scored.empty.cpu().numpy())
+        empty = counts == 0
+        profile = np.where(empty, settings.empty_frame_score, sums / np.maximum(counts, 1))
+        return VideoUncertainty(profile, empty, np.concatenate(latents).mean(axis=0, dtype=np.float64))
+
+
+def error_row(video: Video, reason: str) -> dict[str, Any]:
+    """The row of `SCORES_SCHEMA` of a video that could not be scored."""
+    return {**dict.fromkeys(SCORES_SCHEMA.names), "video_id": video.video_id, "error": reason}
+
+
+def stream_clips(
+    frames: Iterable[Frame], clips: FrameIndices, clips_per_batch: int, uri: str
+) -> Iterator[tuple[slice, npt.NDArray[np.uint8]]]:
+    """Cuts clips out of a stream of frames, and lets a frame go as soon as no later clip needs it.
+
+    Args:
+        frames: From frame 0 on, each (H, W, 3).
+        clips: (clips, T), frame indices.
+        clips_per_batch: N; the last batch may hold fewer.
+        uri: Named in the error.
+
+    Yields:
+        Which rows of `clips`, in their order, and their pixels: (N, T, H, W, 3), uint8.
+
+    Raises:
+        UnreadableVideo: The stream ends before a frame that a clip needs.
+    """
+    # The first frame that clip i or any later clip needs.
+    needed_from = np.minimum.accumulate(clips.min(axis=1)[::-1])[::-1]
+    source = iter(frames)
+    held: deque[Frame] = deque()
+    held_from = 0
+    for start in range(0, len(clips), clips_per_batch):
+        batch = slice(start, min(start + clips_per_batch, len(clips)))
+        while held and held_from < needed_from[start]:
+            held.popleft()
+            held_from += 1
+        while held_from + len(held) <= clips[batch].max():
+            frame = next(source, None)
+            if frame is None:
+                raise beyond_end(uri, int(clips.max()), held_from + len(held))
+            held.append(frame)
+        yield batch, np.stack([[held[index - held_from] for index in clip] for clip in clips[batch]])

@@ -1,0 +1,221 @@
+"""Passes on actors that die, hang and raise. Oracle: the rows that a plain loop over the videos gives."""
+
+import functools
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from hybridal_ray.chunks import read_parts
+from hybridal_ray.dispatch import PassSummary, run_over_videos
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool.tables import Video
+
+SCHEMA = pa.schema(
+    [
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("value", pa.int64(), nullable=True),
+        pa.field("error", pa.string(), nullable=True),
+    ]
+)
+
+
+def make_videos(count: int) -> list[Video]:
+    return [Video(f"v{i:03d}", f"/nowhere/v{i}", "train", "g", 10 + (7 * i) % 5, 32, 24) for i in range(count)]
+
+
+def plain_row(video: Video) -> dict:
+    return {"video_id": video.video_id, "value": hash_of(video), "error": None}
+
+
+def hash_of(video: Video) -> int:
+    return sum(ord(letter) * (place + 3) for place, letter in enumerate(video.video_id)) * video.num_frames
+
+
+def error_row(video: Video, reason: str) -> dict:
+    return {"video_id": video.video_id, "value": None, "error": reason}
+
+
+class MisbehavingWorker:
+    """Does to a video what `deeds` says, and notes every call as a file, to be counted from outside."""
+
+    def __init__(self, notes: str, deeds: dict[str, str]) -> None:
+        self.notes = Path(notes)
+        self.deeds = deeds
+
+    def process(self, videos: Sequence[Video]) -> list[dict]:
+        return [self.row(video) for video in videos]
+
+    def row(self, video: Video) -> dict:
+        times_before = len(list(self.notes.glob(f"{video.video_id}.*")))
+        (self.notes / f"{video.video_id}.{os.getpid()}.{time.monotonic_ns()}").touch()
+        deed = self.deeds.get(video.video_id)
+        if deed == "die once" and times_before == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if deed == "always die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if deed == "hang":
+            time.sleep(600)
+        if deed == "raise":
+            raise ValueError("no such thing")
+        return plain_row(video)
+
+
+class Pass:
+    """A pass in a folder of its own, with its notes beside it."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.notes = folder / "notes"
+        self.notes.mkdir(parents=True)
+        self.out = str(folder / "out")
+        self.videos = make_videos(count)
+
+    def run(self, deeds: dict[str, str] | None = None, **arguments) -> PassSummary:
+        make_worker = functools.partial(MisbehavingWorker, str(self.notes), deeds or {})
+        options = {"actors": 1, "cpus_per_actor": 0.5, "videos_per_chunk": 4, **arguments}
+        return run_over_videos(self.videos, make_worker, self.out, error_row=error_row, schema=SCHEMA, **options)
+
+    def rows(self) -> list[dict]:
+        return read_parts(self.out, SCHEMA).sort_by("video_id").to_pylist()
+
+    def calls(self, video_id: str) -> int:
+        return len(list(self.notes.glob(f"{video_id}.*")))
+
+    def processes(self) -> set[str]:
+        return {note.name.split(".")[1] for note in self.notes.iterdir()}
+
+
+@pytest.fixture
+def make_pass(tmp_path: Path):
+    numbers = iter(range(100))
+    return lambda count: Pass(tmp_path / str(next(numbers)), count)
+
+
+def test_in_process_pass_gives_the_rows_of_a_plain_loop(make_pass) -> None:
+    work = make_pass(11)
+    told: list[tuple[int, int]] = []
+    summary = work.run(actors=0, progress=lambda done, total: told.append((done, total)))
+    assert work.rows() == [plain_row(video) for video in work.videos]
+    assert told == [(0, 11), (4, 11), (8, 11), (11, 11)]
+    assert (summary.videos, summary.failed, summary.actor_restarts) == (11, {}, 0)
+
+
+def test_in_process_pass_does_not_touch_ray(make_pass) -> None:
+    import subprocess
+    import sys
+
+    work = make_pass(3)
+    program = (
+        "import sys; sys.path[:0] = sys.argv[1:2]\n"
+        "import test_dispatch as t, pathlib\n"
+        "work = t.Pass(pathlib.Path(sys.argv[2]), 3); work.run(actors=0)\n"
+        "assert len(work.rows()) == 3\n"
+        "assert 'ray' not in sys.modules\n"
+    )
+    folder = str(Path(work.out).parent / "inner")
+    command = [sys.executable, "-c", program, str(Path(__file__).parent), folder]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[1])
+
+
+def test_in_process_pass_sets_aside_a_video_that_raises(make_pass) -> None:
+    work = make_pass(6)
+    summary = work.run({"v002": "raise"}, actors=0)
+    reason = "ValueError: no such thing"
+    assert summary.failed == {"v002": reason}
+    expected = [error_row(v, reason) if v.video_id == "v002" else plain_row(v) for v in work.videos]
+    assert work.rows() == expected
+
+
+def test_resumed_pass_does_only_what_is_missing_and_remembers_failures(make_pass) -> None:
+    work = make_pass(12)
+    first = work.run({"v002": "raise"}, actors=0)
+    before = work.rows()
+    lost = sorted(Path(work.out).glob("part-*.parquet"))[1]
+    ids = set(pa.parquet.read_table(lost)["video_id"].to_pylist())
+    assert "v002" not in ids
+    lost.unlink()
+    calls = {video.video_id: work.calls(video.video_id) for video in work.videos}
+    told: list[tuple[int, int]] = []
+    # Another size of chunk does not invalidate the parts that are there.
+    second = work.run({"v002": "raise"}, actors=0, videos_per_chunk=5, progress=lambda *n: told.append(n))
+    assert work.rows() == before
+    assert told == [(8, 12), (12, 12)]
+    assert second.failed == first.failed
+    redone = {v for v in calls if work.calls(v) > calls[v]}
+    assert redone == ids
+
+
+def test_directory_of_a_pass_over_other_videos_is_refused(make_pass) -> None:
+    work = make_pass(5)
+    work.run(actors=0)
+    work.videos = work.videos[1:]
+    with pytest.raises(UserError, match="5 other videos"):
+        work.run(actors=0)
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+class TestOnActors:
+    def test_number_of_actors_does_not_show_in_the_rows(self, make_pass) -> None:
+        few, many = make_pass(21), make_pass(21)
+        told: list[int] = []
+        few.run(actors=1, progress=lambda done, total: told.append(done))
+        many.run(actors=3)
+        parts = [sorted(path.name for path in Path(work.out).iterdir()) for work in (few, many)]
+        assert few.rows() == many.rows() == [plain_row(video) for video in few.videos]
+        assert parts[0] == parts[1]
+        assert told == sorted(told)
+        assert told[-1] == 21
+        assert len(few.processes()) == 1
+
+    def test_killed_actor_loses_and_doubles_nothing(self, make_pass) -> None:
+        work = make_pass(30)
+        summary = work.run({"v003": "die once", "v017": "die once"}, actors=2)
+        assert work.rows() == [plain_row(video) for video in work.videos]
+        assert summary.actor_restarts == 2
+        assert summary.failed == {}
+
+    def test_videos_that_kill_hang_or_raise_are_set_aside_and_the_others_done(self, make_pass) -> None:
+        work = make_pass(14)
+        deeds = {"v001": "always die", "v005": "hang", "v009": "raise"}
+        summary = work.run(deeds, actors=2, seconds_per_video=1, videos_per_chunk=2)
+        assert set(summary.failed) == set(deeds)
+        assert "its process died" in summary.failed["v001"]
+        assert "more than 1 s" in summary.failed["v005"]
+        assert "no such thing" in summary.failed["v009"]
+        assert work.rows() == [
+            error_row(v, summary.failed[v.video_id]) if v.video_id in deeds else plain_row(v) for v in work.videos
+        ]
+        # Once in its chunk, then twice alone; and once more for v001, whose neighbour raised.
+        assert (work.calls("v005"), work.calls("v001")) == (3, 3)
+
+    def test_error_of_the_user_in_making_a_worker_arrives_as_it_is(self, make_pass) -> None:
+        work = make_pass(2)
+        with pytest.raises(UserError, match=r"^checkpoint: none is there$"):
+            run_over_videos(work.videos, refuse, work.out, error_row=error_row, schema=SCHEMA, actors=1)
+
+    def test_workers_that_always_die_end_the_pass(self, make_pass, monkeypatch) -> None:
+        monkeypatch.setattr("hybridal_ray.dispatch.DEATHS_IN_A_ROW", 2)
+        work = make_pass(4)
+        with pytest.raises(RuntimeError, match="2 actors were lost in a row"):
+            work.run(dict.fromkeys([video.video_id for video in work.videos], "always die"))
+
+    @pytest.mark.parametrize(
+        ("asked", "room"),
+        [
+            ({"actors": 1, "cpus_per_actor": 64}, 0),
+            ({"actors": 5, "cpus_per_actor": 0.5}, 4),
+            ({"actors": 1, "gpus_per_actor": 1}, 0),
+        ],
+    )
+    def test_more_than_the_cluster_holds_is_refused_at_once(self, make_pass, asked: dict, room: int) -> None:
+        with pytest.raises(UserError, match=rf"^evaluation.actors: .* room for {room} \(its nodes: 2 CPU and 0 GPU\)$"):
+            make_pass(2).run(**asked, field="evaluation.actors")
+
+
+def refuse() -> MisbehavingWorker:
+    raise UserError("checkpoint: none is there")
