@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -112,29 +113,33 @@ def _as_matrix(with_latent: pa.Table) -> npt.NDArray[np.float32]:
 
 def _candidates(scores: pa.Table, clusters: Mapping[str, int], request: SelectionRequest) -> list[PickedVideo]:
     """The videos that could be bought from, with the frames to buy in each, by descending V_score, then id."""
-    candidates = []
     columns = ["video_id", "video_score", "frames", "frame_scores", "frame_penalties"]
-    for row in scores.select(columns).to_pylist():
-        video_id, score = row["video_id"], row["video_score"]
-        if score is None or video_id not in clusters:
-            continue
-        if math.isnan(score):
-            raise UserError(f"scores: video_score of {video_id!r} is not a number; did the training diverge?")
-        labelled = set(request.labelled.get(video_id, ()))
-        free = [index for index, frame in enumerate(row["frames"]) if frame not in labelled]
-        bought = free[: request.frames_per_video]
-        if bought:
-            candidates.append(
-                PickedVideo(
-                    video_id,
-                    frames=[row["frames"][index] for index in bought],
-                    uncertainties=[row["frame_scores"][index] for index in bought],
-                    penalties=[row["frame_penalties"][index] for index in bought],
-                    video_score=score,
-                    cluster=clusters[video_id],
-                )
-            )
-    return sorted(candidates, key=lambda video: (-(video.video_score or 0.0), video.video_id))
+    rows = [
+        row
+        for row in scores.select(columns).to_pylist()
+        if row["video_score"] is not None and row["video_id"] in clusters
+    ]
+    for row in rows:
+        if math.isnan(row["video_score"]):
+            raise UserError(f"scores: video_score of {row['video_id']!r} is not a number; did the training diverge?")
+    rows.sort(key=lambda row: (-row["video_score"], row["video_id"]))
+    videos = (_with_free_frames(row, clusters[row["video_id"]], request) for row in rows)
+    return [video for video in videos if video.frames]
+
+
+def _with_free_frames(row: Mapping[str, Any], cluster: int, request: SelectionRequest) -> PickedVideo:
+    """A row of scores as a video to buy, with those of its frames that are not labelled."""
+    labelled = set(request.labelled.get(row["video_id"], ()))
+    free = [index for index, frame in enumerate(row["frames"]) if frame not in labelled]
+    bought = free[: request.frames_per_video]
+    return PickedVideo(
+        row["video_id"],
+        frames=[row["frames"][index] for index in bought],
+        uncertainties=[row["frame_scores"][index] for index in bought],
+        penalties=[row["frame_penalties"][index] for index in bought],
+        video_score=row["video_score"],
+        cluster=cluster,
+    )
 
 
 def _pick_by_cluster(

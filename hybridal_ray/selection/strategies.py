@@ -4,10 +4,9 @@ A strategy of the user's own is named by a dotted path ``package.module:Name`` i
 """
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
-
-import pyarrow.compute as pc
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.round_tables import SELECTION_SCHEMA
@@ -61,12 +60,16 @@ def _problem_of(selection: Selection, request: SelectionRequest) -> str | None:
     """What makes a selection unfit to be bought, None if nothing does."""
     picks = selection.picks
     if not picks.schema.equals(SELECTION_SCHEMA):
-        return f"returned columns {picks.schema.names}, expected those of SELECTION_SCHEMA"
+        fields = ", ".join(f"{field.name}: {field.type}" for field in picks.schema)
+        return f"returned picks of other fields than SELECTION_SCHEMA has ({fields})"
     if picks["rank"].to_pylist() != list(range(len(picks))):
         return "returned ranks that are not 0, 1, 2 and so on"
-    num_videos = pc.count_distinct(picks["video_id"]).as_py()
-    if num_videos > request.num_videos:
-        return f"picked {num_videos} videos, at most {request.num_videos} were asked for"
+    frames_of = Counter(picks["video_id"].to_pylist())
+    if len(frames_of) > request.num_videos:
+        return f"picked {len(frames_of)} videos, at most {request.num_videos} were asked for"
+    for video_id, frames in frames_of.items():
+        if frames > request.frames_per_video:
+            return f"picked {frames} frames of {video_id!r}, at most {request.frames_per_video} were asked for"
     if request.max_frames is not None and len(picks) > request.max_frames:
         return f"picked {len(picks)} frames, at most {request.max_frames} were asked for"
     num_frames = {video.video_id: video.num_frames for video in request.videos}

@@ -1,0 +1,173 @@
+"""Oracles: selections worked out by hand, a plain loop, and properties of any selection."""
+
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from made_up_pools import RELAXED, make_request, make_video, requests, score_row
+
+from hybridal_ray.errors import UserError
+from hybridal_ray.selection.claus import Claus
+
+# Six videos near centre 0, three near centre 10; the score of each is in its name.
+NEAR = [score_row(f"near-{score}", score / 10, [1.0], [score, 0]) for score in (1, 2, 3, 4, 5, 6)]
+FAR = [score_row(f"far-{score}", score / 10, [9.0], [score, 0]) for score in (7, 8, 9)]
+VIDEOS = [make_video(row["video_id"]) for row in NEAR + FAR]
+
+
+def bought_videos(picks: pa.Table) -> list[str]:
+    return list(dict.fromkeys(picks["video_id"].to_pylist()))
+
+
+def test_clusters_share_in_proportion_and_give_their_most_uncertain():
+    selection = Claus().select(make_request(VIDEOS, NEAR + FAR, num_videos=3))
+    # The far videos score higher throughout, but their cluster is a third of the pool: one video in three.
+    assert bought_videos(selection.picks) == ["near-6", "far-9", "near-5"]
+    assert selection.picks["frame"].to_pylist() == [6, 0, 9, 0, 5, 0]
+    assert selection.picks["cluster"].to_pylist() == [0, 0, 1, 1, 0, 0]
+    assert selection.picks["quota"].to_pylist() == [2, 2, 1, 1, 2, 2]
+    assert selection.picks["uncertainty"].to_pylist() == [6.5, 0.5, 9.5, 0.5, 5.5, 0.5]
+    assert selection.picks["proximity_penalty"].to_pylist() == [0.06, 0.0, 0.09, 0.0, 0.05, 0.0]
+    assert selection.picks["video_score"].to_pylist() == [0.6, 0.6, 0.9, 0.9, 0.5, 0.5]
+
+
+def test_the_cluster_of_every_video_is_told():
+    selection = Claus().select(make_request(VIDEOS, NEAR + FAR, labelled={"near-1": [0]}))
+    clusters = {row["video_id"]: row["cluster"] for row in selection.clusters.to_pylist()}
+    assert clusters == {row["video_id"]: 0 for row in NEAR} | {row["video_id"]: 1 for row in FAR}
+
+
+def test_labelled_videos_count_in_the_size_of_their_cluster_but_are_not_bought():
+    labelled = {f"near-{score}": [0] for score in (3, 4, 5, 6)}
+    picks = Claus().select(make_request(VIDEOS, NEAR + FAR, labelled=labelled, num_videos=3)).picks
+    # By unlabelled videos alone (2 near, 3 far) the far cluster would get two.
+    assert bought_videos(picks) == ["near-2", "far-9", "near-1"]
+
+
+def test_what_an_exhausted_cluster_cannot_use_goes_to_the_others():
+    labelled = {f"near-{score}": [0] for score in (2, 3, 4, 5, 6)}
+    picks = Claus().select(make_request(VIDEOS, NEAR + FAR, labelled=labelled, num_videos=3)).picks
+    assert sorted(bought_videos(picks)) == ["far-8", "far-9", "near-1"]
+
+
+def test_revisited_videos_are_chosen_the_same_way_and_keep_their_labels():
+    labelled = {"near-6": [6], "near-5": [], "far-9": [9, 0]}
+    picks = Claus().select(make_request(VIDEOS, NEAR + FAR, labelled=labelled, revisit_fraction=0.5)).picks
+    # Two of three are to be revisited, but far-9 has no frame left: near-6, with the frame that is free, and two new.
+    assert bought_videos(picks) == ["near-5", "near-6", "far-8"]
+    assert [row["frame"] for row in picks.to_pylist() if row["video_id"] == "near-6"] == [0]
+
+
+def test_videos_that_could_not_be_scored_are_never_bought():
+    rows = [*NEAR, score_row("broken", None, None, [])]
+    selection = Claus().select(make_request([*VIDEOS, make_video("broken")], rows, num_videos=100))
+    assert sorted(bought_videos(selection.picks)) == sorted(row["video_id"] for row in NEAR)
+    assert "broken" not in selection.clusters["video_id"].to_pylist()
+
+
+def test_scores_of_videos_that_are_not_asked_about_are_ignored():
+    selection = Claus().select(make_request(VIDEOS[:6], NEAR + FAR, num_videos=100))
+    assert set(bought_videos(selection.picks)) == {row["video_id"] for row in NEAR}
+    assert len(selection.clusters) == 6
+
+
+def test_equal_scores_go_by_video_id():
+    rows = [score_row(name, 1.0, [0.0], [0]) for name in ("c", "a", "b")]
+    picks = Claus().select(make_request([make_video(row["video_id"]) for row in rows], rows, num_videos=2)).picks
+    assert bought_videos(picks) == ["a", "b"]
+
+
+def test_k_means_finds_the_clusters_where_the_checkpoint_holds_no_centres():
+    with_centres = make_request(VIDEOS, NEAR + FAR)
+    without = dataclasses.replace(with_centres, centres=None)
+    assert Claus(clusters=2).select(without) == Claus().select(with_centres)
+
+
+@RELAXED
+@given(requests())
+def test_a_selection_is_within_budget_and_free_of_labelled_frames(request):
+    picks = Claus(clusters=3, restarts=1).select(request).picks
+    frames = list(zip(picks["video_id"].to_pylist(), picks["frame"].to_pylist(), strict=True))
+    assert len(set(frames)) == len(frames)
+    assert all(frame not in request.labelled.get(video_id, ()) for video_id, frame in frames)
+    assert picks["rank"].to_pylist() == list(range(len(frames)))
+    assert len(bought_videos(picks)) <= request.num_videos
+    assert all(picks["video_id"].to_pylist().count(name) <= request.frames_per_video for name in bought_videos(picks))
+    if request.max_frames is not None:
+        assert len(frames) <= request.max_frames
+
+
+@RELAXED
+@given(requests())
+def test_as_many_videos_are_bought_as_there_are_to_buy(request):
+    unbounded = dataclasses.replace(request, max_frames=None)
+    candidates = [
+        row["video_id"]
+        for row in request.scores.to_pylist()
+        if row["video_score"] is not None and set(row["frames"]) - set(request.labelled.get(row["video_id"], ()))
+    ]
+    picks = Claus(clusters=3, restarts=1).select(unbounded).picks
+    assert len(bought_videos(picks)) == min(request.num_videos, len(candidates))
+
+
+@RELAXED
+@given(requests())
+def test_within_a_cluster_nothing_that_is_left_beats_what_was_bought(request):
+    unbounded = dataclasses.replace(request, max_frames=None)
+    selection = Claus(clusters=3, restarts=1).select(unbounded)
+    bought = set(bought_videos(selection.picks))
+    cluster_of = {row["video_id"]: row["cluster"] for row in selection.clusters.to_pylist()}
+    candidates = [
+        (cluster_of[row["video_id"]], bool(labelled), row["video_score"], row["video_id"])
+        for row in request.scores.to_pylist()
+        if row["video_score"] is not None
+        and set(row["frames"]) - (labelled := set(request.labelled.get(row["video_id"], ())))
+    ]
+    for cluster, kind, score, video_id in candidates:
+        if video_id not in bought:
+            rivals = [rival for rival in candidates if rival[:2] == (cluster, kind) and rival[3] in bought]
+            assert all((-rival[2], rival[3]) < (-score, video_id) for rival in rivals)
+
+
+@RELAXED
+@given(requests())
+def test_the_order_of_the_rows_does_not_matter(request):
+    backwards = dataclasses.replace(
+        request, videos=request.videos[::-1], scores=request.scores.take(np.arange(len(request.scores))[::-1])
+    )
+    strategy = Claus(clusters=3, restarts=1)
+    assert strategy.select(request) == strategy.select(backwards)
+
+
+@RELAXED
+@given(requests())
+def test_a_smaller_bound_on_frames_buys_a_prefix(request):
+    strategy = Claus(clusters=3, restarts=1)
+    whole = strategy.select(dataclasses.replace(request, max_frames=None)).picks
+    assert strategy.select(dataclasses.replace(request, max_frames=5)).picks == whole.slice(0, 5)
+
+
+@pytest.mark.parametrize("options", [{"clusters": 0}, {"clusters": 2.5}, {"clusters": True}, {"restarts": -1}])
+def test_an_option_that_makes_no_sense_is_named(options):
+    (name,) = options
+    with pytest.raises(UserError, match=rf"strategy\.options\.{name}"):
+        Claus(**options)
+
+
+@pytest.mark.parametrize("broken", [{"video_score": float("nan")}, {"latent": [float("inf")]}])
+def test_a_diverged_detector_is_not_mistaken_for_a_certain_one(broken):
+    with pytest.raises(UserError, match=r"near-1.*diverge"):
+        Claus().select(make_request(VIDEOS, [NEAR[0] | broken, *NEAR[1:]]))
+
+
+def test_a_pool_of_which_nothing_could_be_scored_is_told():
+    with pytest.raises(UserError, match="none of the videos could be scored"):
+        Claus().select(make_request([make_video("a")], [score_row("a", None, None, [])]))
+
+
+@pytest.mark.parametrize(("rows", "message"), [(None, "needs scores"), ([NEAR[0], NEAR[0]], "twice")])
+def test_scores_that_break_the_contract_are_refused(rows, message):
+    with pytest.raises(ValueError, match=message):
+        Claus().select(make_request(VIDEOS, rows))
