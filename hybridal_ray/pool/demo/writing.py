@@ -1,0 +1,130 @@
+"""Writes the demo pool: its tables, from the staged clips alone, and its H.264 files."""
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from hybridal_ray.pool import storage
+from hybridal_ray.pool.demo.actions import CLASSES
+from hybridal_ray.pool.demo.difficulty import DemoDifficulty
+from hybridal_ray.pool.demo.rendering import film
+from hybridal_ray.pool.demo.scenes import paint_backdrop
+from hybridal_ray.pool.demo.sources import PlannedClip, draw_source, plan_clips
+from hybridal_ray.pool.demo.staging import FRAME_RATE, FRAME_SIZE, Staging, stage_clip
+from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, save_pool
+
+_WORKERS = 2  # threads: NumPy and the encoder release the interpreter's lock most of the time
+_DEFAULT = DemoDifficulty()
+
+
+def generate_demo_pool(root: str, *, videos: int = 240, seed: int = 0, difficulty: DemoDifficulty = _DEFAULT) -> Pool:
+    """Makes a pool of short H.264 videos of figures that walk, wave, squat, jump, bow and kick.
+
+    Equal arguments give equal tables and equal decoded pixels. ``pool.json`` is written after all videos.
+
+    Args:
+        root: Directory or URI to write to; files of the same names are replaced.
+        videos: Number of videos, at least 8; with 240, both splits hold every action and every scene.
+        seed: Seed of everything.
+        difficulty: How hard the videos are.
+
+    Returns:
+        The pool as written.
+
+    Raises:
+        UserError: `videos` is too small.
+    """
+    pool = demo_tables(root, videos=videos, seed=seed, difficulty=difficulty)
+    clips_of: dict[int, list[PlannedClip]] = {}
+    for planned in plan_clips(videos, seed):
+        clips_of.setdefault(planned.source, []).append(planned)
+    with ThreadPoolExecutor(_WORKERS) as workers:
+        written = [workers.submit(_write_source, root, clips, seed, difficulty) for clips in clips_of.values()]
+        for source in written:
+            source.result()
+    save_pool(pool)
+    return pool
+
+
+def demo_tables(root: str, *, videos: int, seed: int, difficulty: DemoDifficulty = _DEFAULT) -> Pool:
+    """The tables of the pool that `generate_demo_pool` makes, without drawing or writing anything."""
+    video_rows: list[dict[str, object]] = []
+    tube_rows: list[dict[str, object]] = []
+    for planned in plan_clips(videos, seed):
+        staging = stage_clip(draw_source(seed, planned.source, difficulty), seed, planned.clip, difficulty)
+        video_rows.append(_video_row(planned, staging))
+        tube_rows += _tube_rows(planned, staging)
+    return Pool(
+        root=root,
+        name="demo",
+        classes=CLASSES,
+        videos=pa.Table.from_pylist(video_rows, VIDEOS_SCHEMA),
+        tubes=pa.Table.from_pylist(tube_rows, TUBES_SCHEMA),
+    )
+
+
+def encode_h264(frames: npt.NDArray[np.uint8], rate: int) -> bytes:
+    """Encodes frames (T, H, W, 3), uint8 RGB, as H.264 in an MP4 container.
+
+    One thread and fixed settings, because the number of threads changes what x264 makes of a frame.
+    """
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"preset": "veryfast", "crf": "19", "threads": "1"}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return file.getvalue()
+
+
+def _write_source(root: str, clips: list[PlannedClip], seed: int, difficulty: DemoDifficulty) -> None:
+    """Draws and writes all clips of one source."""
+    source = draw_source(seed, clips[0].source, difficulty)
+    backdrop = paint_backdrop(source, seed)
+    for planned in clips:
+        staging = stage_clip(source, seed, planned.clip, difficulty)
+        frames = film(staging, backdrop, source, seed, planned.clip, difficulty)
+        storage.write_bytes(storage.join(root, _uri(planned)), encode_h264(frames, FRAME_RATE))
+
+
+def _uri(planned: PlannedClip) -> str:
+    return f"videos/{planned.video_id}.mp4"
+
+
+def _video_row(planned: PlannedClip, staging: Staging) -> dict[str, object]:
+    return {
+        "video_id": planned.video_id,
+        "uri": _uri(planned),
+        "split": planned.split,
+        "group": planned.group,
+        "num_frames": staging.num_frames,
+        "fps": float(FRAME_RATE),
+        "width": FRAME_SIZE,
+        "height": FRAME_SIZE,
+        "status": "ok",
+        "reason": None,
+    }
+
+
+def _tube_rows(planned: PlannedClip, staging: Staging) -> list[dict[str, object]]:
+    """One row a box; bystanders have none."""
+    annotated = [performance for performance in staging.performances if performance.action is not None]
+    return [
+        {
+            "video_id": planned.video_id,
+            "tube_id": f"{planned.video_id}-actor-{number}",
+            "class_id": CLASSES.index(str(performance.action)),
+            "frame": int(frame),
+            **dict(zip(("x1", "y1", "x2", "y2"), map(float, box), strict=True)),
+            "mask": None,
+        }
+        for number, performance in enumerate(annotated)
+        for frame, box in zip(performance.frames, performance.boxes, strict=True)
+    ]
