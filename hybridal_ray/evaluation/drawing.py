@@ -69,12 +69,12 @@ def _dashed_rectangle(draw: ImageDraw.ImageDraw, corners: tuple[int, int, int, i
     x1, y1, x2, y2 = corners
     for start in range(x1, x2 + 1, 2 * DASH_PIXELS):
         end = min(start + DASH_PIXELS - 1, x2)
-        draw.line((start, y1, end, y1), fill=TRUE, width=1)
-        draw.line((start, y2, end, y2), fill=TRUE, width=1)
+        draw.rectangle((start, y1, end, min(y1 + 1, y2)), fill=TRUE)
+        draw.rectangle((start, max(y2 - 1, y1), end, y2), fill=TRUE)
     for start in range(y1, y2 + 1, 2 * DASH_PIXELS):
         end = min(start + DASH_PIXELS - 1, y2)
-        draw.line((x1, start, x1, end), fill=TRUE, width=1)
-        draw.line((x2, start, x2, end), fill=TRUE, width=1)
+        draw.rectangle((x1, start, min(x1 + 1, x2), end), fill=TRUE)
+        draw.rectangle((max(x2 - 1, x1), start, x2, end), fill=TRUE)
 
 
 def _label(
