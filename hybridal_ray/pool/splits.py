@@ -36,7 +36,7 @@ def split_by_source(
     np.add.at(counts, (source_ids, class_ids), 1)
     shares = counts / counts.sum(axis=0)  # of each class's clips that each source holds
     held_out = _descend(shares, test_fraction, np.random.default_rng(seed))
-    for name, share in zip(class_names, shares[held_out].sum(axis=0), strict=True):
+    for name, share in zip(class_names.tolist(), shares[held_out].sum(axis=0), strict=True):
         if _is_one_sided(share):
             raise UserError(
                 f"class {name!r}: its clips cannot be split between training and test by source; "
