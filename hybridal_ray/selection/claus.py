@@ -37,7 +37,7 @@ class Claus:
     def __init__(self, clusters: int = 5, restarts: int = 10) -> None:
         for name, value in (("clusters", clusters), ("restarts", restarts)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UserError(f"strategy.options.{name}: found {value!r}, expected a whole number, 1 or more")
+                raise UserError(f"selection.options.{name}: found {value!r}, expected a whole number, 1 or more")
         self.clusters = clusters
         self.restarts = restarts
 

@@ -35,12 +35,12 @@ def build_strategy(name: str, options: Mapping[str, Any]) -> Strategy:
         if option not in parameters and not takes_any:
             known = ", ".join(parameters) or "none"
             raise UserError(
-                f"strategy.options.{option}: {name} has no such option (known: {known})" + nearest(option, parameters)
+                f"selection.options.{option}: {name} has no such option (known: {known})" + nearest(option, parameters)
             )
     try:
         return constructor(**options)
     except (TypeError, ValueError) as error:
-        raise UserError(f"strategy.options: {name} cannot be built: {error}") from error
+        raise UserError(f"selection.options: {name} cannot be built: {error}") from error
 
 
 def run_strategy(name: str, options: Mapping[str, Any], request: SelectionRequest) -> Selection:

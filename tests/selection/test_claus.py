@@ -152,7 +152,7 @@ def test_a_smaller_bound_on_frames_buys_a_prefix(request):
 @pytest.mark.parametrize("options", [{"clusters": 0}, {"clusters": 2.5}, {"clusters": True}, {"restarts": -1}])
 def test_an_option_that_makes_no_sense_is_named(options):
     (name,) = options
-    with pytest.raises(UserError, match=rf"strategy\.options\.{name}"):
+    with pytest.raises(UserError, match=rf"selection\.options\.{name}"):
         Claus(**options)
 
 

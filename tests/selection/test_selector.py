@@ -40,7 +40,7 @@ def test_a_ray_task_selects_the_same(ray_cluster):
 
 @pytest.mark.ray
 def test_a_problem_of_the_users_arrives_as_one(ray_cluster):
-    with pytest.raises(UserError, match=r"strategy\.options\.clusters: found 0") as caught:
+    with pytest.raises(UserError, match=r"selection\.options\.clusters: found 0") as caught:
         select("claus", {"clusters": 0}, REQUEST, in_process=False)
     assert type(caught.value) is UserError
 

@@ -72,11 +72,11 @@ def test_options_reach_the_constructor():
     ("name", "options", "message"),
     [
         ("clause", {}, r"selection\.strategy: .*did you mean 'claus'"),
-        ("claus", {"cluster": 3}, r"strategy\.options\.cluster: .*did you mean 'clusters'"),
-        ("random", {"clusters": 3}, r"strategy\.options\.clusters: random has no such option \(known: none\)"),
-        ("claus", {"clusters": 0}, r"strategy\.options\.clusters: found 0"),
-        (f"{__name__}:Dictated", {}, r"strategy\.options: .*picks"),
-        (f"{__name__}:Dictated", {"picks": [], "first_rank": -1}, r"strategy\.options: .*first_rank is negative"),
+        ("claus", {"cluster": 3}, r"selection\.options\.cluster: .*did you mean 'clusters'"),
+        ("random", {"clusters": 3}, r"selection\.options\.clusters: random has no such option \(known: none\)"),
+        ("claus", {"clusters": 0}, r"selection\.options\.clusters: found 0"),
+        (f"{__name__}:Dictated", {}, r"selection\.options: .*picks"),
+        (f"{__name__}:Dictated", {"picks": [], "first_rank": -1}, r"selection\.options: .*first_rank is negative"),
     ],
 )
 def test_a_wrong_name_or_option_is_told(name, options, message):
