@@ -1,0 +1,198 @@
+"""What a run directory says of its rounds, read into small records.
+
+Everything that a person looks at (tables, figures, the tracking server) is derived from what is read here, so that
+it can be made again at any time from the run directory and the pool alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool.round_tables import CLUSTERS_SCHEMA, PREDICTIONS_SCHEMA, SCORES_SCHEMA, SELECTION_SCHEMA
+from hybridal_ray.pool.tables import Pool
+
+STAGES = ("train", "evaluate", "score", "select", "label")
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """One round: what its detector was trained on, how good it was, how long each stage took.
+
+    Attributes:
+        index: Of the round, 0 first.
+        labelled_videos: Videos with at least one labelled frame that the round trained on.
+        labelled_frames: Distinct labelled frames that the round trained on: the budget spent.
+        percent_of_pool_frames: `labelled_frames` as percentage of all frames of the usable training videos, 0 to 100.
+        boxes: Boxes on those frames.
+        labour_seconds: Modelled or measured seconds of labour, re-labelled frames counted again; None where no
+            purchase of the ledger knows them.
+        metrics: What ``evaluate/metrics.json`` holds, on the test split; empty before evaluation.
+        stage_seconds: Seconds of each stage that is done, in the order of `STAGES`.
+        stage_summaries: The whole marker of each stage that is done.
+        history: One dict an epoch of training: epoch, loss and its parts, learning_rate, seconds.
+    """
+
+    index: int
+    labelled_videos: int
+    labelled_frames: int
+    percent_of_pool_frames: float
+    boxes: int
+    labour_seconds: float | None
+    metrics: Mapping[str, Any]
+    stage_seconds: Mapping[str, float]
+    stage_summaries: Mapping[str, Mapping[str, Any]]
+    history: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The representation of the training videos, as the scoring pass left it.
+
+    Attributes:
+        video_ids: N videos, ascending.
+        values: (N, D), float32, one latent a video.
+    """
+
+    video_ids: tuple[str, ...]
+    values: npt.NDArray[np.float32]
+
+
+def round_directory(run_root: str, round_index: int) -> str:
+    """Where a round keeps its files: ``<run>/rounds/000``."""
+    return storage.join(run_root, "rounds", f"{round_index:03d}")
+
+
+def report_directory(run_root: str, round_index: int) -> str:
+    """Where the figures of a round lie: ``<run>/rounds/000/report``."""
+    return storage.join(round_directory(run_root, round_index), "report")
+
+
+def read_rounds(run_root: str, pool: Pool) -> list[RoundRecord]:
+    """Reads every round that has begun, in order; none where the run has not begun its first.
+
+    Args:
+        run_root: The run directory, a path or URI.
+        pool: The pool of the run.
+    """
+    labels = ledger.read(run_root)
+    pool_frames = sum(video.num_frames for video in pool.usable_videos("train"))
+    records: list[RoundRecord] = []
+    while storage.exists(round_directory(run_root, len(records))):
+        records.append(_read_round(run_root, len(records), labels, pool_frames))
+    return records
+
+
+def read_configuration(run_root: str) -> dict[str, Any]:
+    """The resolved configuration of the run, from its ``config.yaml``.
+
+    Raises:
+        UserError: The file is missing, or is no YAML mapping.
+    """
+    location = storage.join(run_root, "config.yaml")
+    try:
+        configuration = yaml.safe_load(storage.read_bytes(location))
+    except yaml.YAMLError as error:
+        raise UserError(f"{location}: not valid YAML: {error}") from error
+    if not isinstance(configuration, dict):
+        raise UserError(f"{location}: holds {type(configuration).__name__}, expected a mapping of fields")
+    return configuration
+
+
+def read_selection(run_root: str, round_index: int) -> pa.Table | None:
+    """The frames that the round picked (`SELECTION_SCHEMA`), or None before its selection is done."""
+    return _read_if_there(storage.join(round_directory(run_root, round_index), "selection.parquet"), SELECTION_SCHEMA)
+
+
+def read_clusters(run_root: str, round_index: int) -> dict[str, int] | None:
+    """The cluster of each video, or None where the strategy does not cluster or has not run yet."""
+    location = storage.join(round_directory(run_root, round_index), "clusters.parquet")
+    table = _read_if_there(location, CLUSTERS_SCHEMA)
+    if table is None:
+        return None
+    return dict(zip(table["video_id"].to_pylist(), table["cluster"].to_pylist(), strict=True))
+
+
+def read_latents(run_root: str, round_index: int) -> Latents | None:
+    """The latents of the scored videos, or None before scoring is done or where no video has one."""
+    columns = ["video_id", "latent"]
+    scores = _read_parts(run_root, round_index, "score", "scores", columns, SCORES_SCHEMA)
+    if scores is None:
+        return None
+    scores = scores.filter(pc.is_valid(scores["latent"])).sort_by("video_id")
+    if len(scores) == 0:
+        return None
+    return Latents(tuple(scores["video_id"].to_pylist()), np.array(scores["latent"].to_pylist(), np.float32))
+
+
+def read_predictions(run_root: str, round_index: int) -> pa.Table | None:
+    """What the round's detector said of the test split (`PREDICTIONS_SCHEMA`), or None before evaluation is done."""
+    columns = PREDICTIONS_SCHEMA.names
+    return _read_parts(run_root, round_index, "evaluate", "evaluate/predictions", columns, PREDICTIONS_SCHEMA)
+
+
+def labelled_before(run_root: str, round_index: int) -> frozenset[str]:
+    """The videos that hold a label of this round's training set or earlier."""
+    labels = ledger.read(run_root)
+    return frozenset(labels.filter(pc.field("round") <= round_index)["video_id"].to_pylist())
+
+
+def stage_is_done(run_root: str, round_index: int, stage: str) -> bool:
+    """Whether a stage of a round has left its marker."""
+    return storage.exists(_marker(run_root, round_index, stage))
+
+
+def _read_round(run_root: str, index: int, labels: pa.Table, pool_frames: int) -> RoundRecord:
+    directory = round_directory(run_root, index)
+    trained_on = labels.filter(pc.field("round") <= index)
+    by_video = ledger.labels_by_video(trained_on)
+    frames = sum(len(labelled) for labelled in by_video.values())
+    summaries = {
+        stage: storage.read_json(_marker(run_root, index, stage))
+        for stage in STAGES
+        if stage_is_done(run_root, index, stage)
+    }
+    return RoundRecord(
+        index=index,
+        labelled_videos=len(by_video),
+        labelled_frames=frames,
+        percent_of_pool_frames=100.0 * frames / pool_frames if pool_frames else 0.0,
+        boxes=sum(len(actors) for labelled in by_video.values() for actors in labelled.values()),
+        labour_seconds=pc.sum(trained_on["seconds"]).as_py(),
+        metrics=storage.read_json(storage.join(directory, "evaluate", "metrics.json"))
+        if "evaluate" in summaries
+        else {},
+        stage_seconds={stage: float(summary["seconds"]) for stage, summary in summaries.items()},
+        stage_summaries=summaries,
+        history=_read_json_if("train" in summaries, storage.join(directory, "train", "history.json")) or [],
+    )
+
+
+def _marker(run_root: str, round_index: int, stage: str) -> str:
+    return storage.join(round_directory(run_root, round_index), f"{stage}.done.json")
+
+
+def _read_json_if(written: bool, location: str) -> Any:
+    return storage.read_json(location) if written else None
+
+
+def _read_if_there(location: str, schema: pa.Schema) -> pa.Table | None:
+    return storage.read_table(location, schema) if storage.exists(location) else None
+
+
+def _read_parts(
+    run_root: str, round_index: int, stage: str, folder: str, columns: Sequence[str], schema: pa.Schema
+) -> pa.Table | None:
+    if not stage_is_done(run_root, round_index, stage):
+        return None
+    files = storage.list_files(storage.join(round_directory(run_root, round_index), folder), suffix=".parquet")
+    narrow = pa.schema([schema.field(column) for column in columns])
+    parts = [storage.read_table(file, narrow) for file in files]
+    return pa.concat_tables([narrow.empty_table(), *parts])

@@ -1,0 +1,86 @@
+"""Oracle: the numbers that `synthetic_run` is known to have written, counted by hand."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from synthetic_run import FRAMES, LATENT, buy
+
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool import ledger
+from hybridal_ray.pool.tables import Pool
+from hybridal_ray.tracking.run_reader import (
+    labelled_before,
+    read_clusters,
+    read_configuration,
+    read_latents,
+    read_predictions,
+    read_rounds,
+    read_selection,
+)
+
+
+def test_rounds_count_what_they_trained_on(finished_run: Path, squares: Pool) -> None:
+    first, second = read_rounds(str(finished_run), squares)
+    # 2 videos with 2 frames and 1 box each are bought a round, at 3 seconds a frame; 8 training videos of 12 frames.
+    assert (first.labelled_videos, first.labelled_frames, first.boxes, first.labour_seconds) == (2, 4, 4, 12.0)
+    assert (second.labelled_videos, second.labelled_frames, second.boxes, second.labour_seconds) == (4, 8, 8, 24.0)
+    assert second.percent_of_pool_frames == pytest.approx(100 * 8 / (8 * FRAMES))
+    assert list(first.stage_seconds.items()) == [
+        ("train", 12.5), ("evaluate", 3.5), ("score", 5.5), ("select", 0.5), ("label", 0.1)
+    ]  # fmt: skip
+    assert "label" not in second.stage_seconds
+    assert first.metrics["frame_map@0.5"] == pytest.approx(0.8 * 0.4)
+    assert len(first.history) == 20
+
+
+def test_a_frame_labelled_twice_counts_once_but_is_paid_twice(run: Path, squares: Pool) -> None:
+    again = ledger.read(str(run)).slice(0, 1)
+    ledger.append(str(run), "round-000-correction", again)
+    first = read_rounds(str(run), squares)[0]
+    assert (first.labelled_frames, first.labour_seconds) == (4, 15.0)
+
+
+def test_unknown_labour_is_none_not_zero(tmp_path: Path, squares: Pool) -> None:
+    buy(tmp_path, squares, 0, 2)
+    labels = ledger.read(str(tmp_path))
+    unknown = labels.set_column(4, ledger.LABELS_SCHEMA.field("seconds"), pa.nulls(len(labels), pa.float64()))
+    ledger.append(str(tmp_path), "round-000", unknown)
+    (tmp_path / "rounds/000").mkdir(parents=True)
+    assert read_rounds(str(tmp_path), squares)[0].labour_seconds is None
+
+
+def test_a_round_under_way_shows_only_what_is_marked_as_done(run: Path, squares: Pool) -> None:
+    (run / "rounds/001/evaluate.done.json").unlink()
+    (run / "rounds/001/score.done.json").unlink()
+    (run / "rounds/001/selection.parquet").unlink()
+    second = read_rounds(str(run), squares)[1]
+    assert second.metrics == {}
+    assert read_predictions(str(run), 1) is None
+    assert read_latents(str(run), 1) is None
+    assert read_selection(str(run), 1) is None
+    assert read_clusters(str(run), 7) is None
+
+
+def test_no_round_has_begun(tmp_path: Path, squares: Pool) -> None:
+    assert read_rounds(str(tmp_path), squares) == []
+
+
+def test_latents_leave_out_videos_that_could_not_be_scored(finished_run: Path, squares: Pool) -> None:
+    latents = read_latents(str(finished_run), 0)
+    assert latents is not None
+    scored = [video.video_id for video in squares.usable_videos("train")][:-1]
+    assert list(latents.video_ids) == scored
+    assert latents.values.shape == (len(scored), LATENT)
+
+
+def test_labelled_before_grows_with_the_rounds(finished_run: Path) -> None:
+    assert labelled_before(str(finished_run), 0) == {"video-00", "video-01"}
+    assert labelled_before(str(finished_run), 1) == {"video-00", "video-01", "video-02", "video-03"}
+
+
+def test_configuration(run: Path) -> None:
+    assert read_configuration(str(run)) == {"pool": "squares", "budget": {"videos": 2, "frames": [1, 2]}, "seed": 0}
+    (run / "config.yaml").write_text("- a\n")
+    with pytest.raises(UserError, match=r"config\.yaml: holds list, expected a mapping"):
+        read_configuration(str(run))
