@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from hybridal_ray.chunk_actor import ChunkActor
 from hybridal_ray.chunks import (
     Chunk,
     ChunkReport,
@@ -65,6 +66,7 @@ def run_over_videos(
     videos_per_chunk: int = 8,
     seconds_per_video: float = 600,
     progress: Progress | None = None,
+    may_grow: bool = False,
     field: str = "scoring.actors",
 ) -> PassSummary:
     """Processes every video once and leaves the rows in ``out_dir/part-*.parquet`` (`read_parts` reads them).
@@ -86,6 +88,7 @@ def run_over_videos(
         videos_per_chunk: Videos in a part file.
         seconds_per_video: An actor has this many seconds for each video of a chunk before it is ended.
         progress: Called with the videos done and all videos, at the start and after each chunk.
+        may_grow: An autoscaler will bring the nodes that are missing; do not insist on having them now.
         field: The configuration field behind `actors`, for error messages.
 
     Raises:
@@ -104,25 +107,12 @@ def run_over_videos(
         for chunk in to_do:
             tally.add(parts.process(worker, chunk))
     elif to_do:
-        _check_room(actors, cpus_per_actor, gpus_per_actor, field)
+        if not may_grow:
+            _check_room(actors, cpus_per_actor, gpus_per_actor, field)
         crew = _Crew(make_worker, parts, tally, actors, cpus_per_actor, gpus_per_actor, seconds_per_video)
         crew.run(to_do)
         restarts = crew.restarts
     return PassSummary(len(videos), dict(sorted(tally.failed.items())), restarts, time.monotonic() - started)
-
-
-class _ChunkActor:
-    """The remote end: one worker in a process of its own."""
-
-    def start(self, make_worker: Callable[[], ChunkWorker], threads: int) -> None:
-        """Makes the worker. Apart from construction, so that its exception reaches the driver as it is."""
-        import torch
-
-        torch.set_num_threads(threads)
-        self._worker = make_worker()
-
-    def process(self, parts: Parts, chunk: Chunk) -> ChunkReport:
-        return parts.process(self._worker, chunk)
 
 
 @dataclass
@@ -186,7 +176,7 @@ class _Crew:
         idle = sum(not member.in_flight for member in self.members)
         for _ in range(min(self.actors - len(self.members), len(self.to_do) - idle)):
             resources = {"num_cpus": self.cpus, "num_gpus": self.gpus}
-            actor = ray.remote(_ChunkActor).options(**resources, max_restarts=0, max_task_retries=0).remote()
+            actor = ray.remote(ChunkActor).options(**resources, max_restarts=0, max_task_retries=0).remote()
             start = actor.start.remote(self.make_worker, max(1, int(self.cpus)))
             self.members.append(_Member(actor, start, time.monotonic()))
 
@@ -199,7 +189,7 @@ class _Crew:
                     chunk = self.to_do.popleft()
                     if not member.in_flight:
                         member.busy_since = time.monotonic()
-                    member.in_flight.append((member.actor.process.remote(self.parts, chunk), chunk))
+                    member.in_flight.append((member.actor.work.remote(self.parts, chunk), chunk))
 
     def _await_one(self) -> None:
         """Waits a moment for news of any actor, and acts on it."""

@@ -216,6 +216,11 @@ class TestOnActors:
         with pytest.raises(UserError, match=rf"^evaluation.actors: .* room for {room} \(its nodes: 2 CPU and 0 GPU\)$"):
             make_pass(2).run(**asked, field="evaluation.actors")
 
+    def test_cluster_that_may_grow_is_waited_for_but_not_for_ever(self, make_pass, monkeypatch) -> None:
+        monkeypatch.setattr("hybridal_ray.dispatch.START_SECONDS", 0.5)
+        with pytest.raises(UserError, match=r"no actor of 64 CPUs and 0 GPUs could start within 0.5 s"):
+            make_pass(2).run(actors=1, cpus_per_actor=64, may_grow=True)
+
 
 def refuse() -> MisbehavingWorker:
     raise UserError("checkpoint: none is there")

@@ -31,6 +31,7 @@ def score_pool(
     gpus_per_actor: float,
     videos_per_chunk: int,
     seconds_per_video: float,
+    may_grow: bool = False,
     progress: Progress | None = None,
 ) -> PassSummary:
     """Scores every video of the pool with the detector of a checkpoint.
@@ -52,20 +53,22 @@ def score_pool(
         gpus_per_actor: GPUs reserved for each actor.
         videos_per_chunk: Videos in a part file.
         seconds_per_video: After which a video counts as hung.
+        may_grow: An autoscaler will bring missing nodes.
         progress: Called with the videos done and all videos.
 
     Returns:
         What was done and which videos failed.
 
     Raises:
-        UserError: A GPU is asked for that no actor reserves; or see `run_over_videos` and `load_detector`.
+        UserError: A GPU is asked for that no actor reserves, or every video failed; or see `run_over_videos` and
+            `load_detector`.
     """
     if device.startswith("cuda") and actors > 0 and gpus_per_actor == 0:
         raise UserError(
-            f"scoring.device: {device!r} needs actors that reserve a GPU, but scoring.gpus_per_actor is 0; "
+            f"device: {device!r} needs actors that reserve a GPU, but scoring.gpus_per_actor is 0; "
             "expected a positive number, such as 1 or 0.5"
         )
-    return run_over_videos(
+    summary = run_over_videos(
         videos,
         functools.partial(
             _PoolWorker, labelled, checkpoint_dir, settings, run_seed=run_seed, round_index=round_index, device=device
@@ -78,9 +81,17 @@ def score_pool(
         gpus_per_actor=gpus_per_actor,
         videos_per_chunk=videos_per_chunk,
         seconds_per_video=seconds_per_video,
+        may_grow=may_grow,
         progress=progress,
         field="scoring.actors",
     )
+    if videos and len(summary.failed) == len(videos):
+        video_id, reason = next(iter(summary.failed.items()))
+        raise UserError(
+            f"{out_dir}: all {len(videos)} videos failed, {video_id} with: {reason}; mend the cause and remove that "
+            "directory to try again"
+        )
+    return summary
 
 
 def read_scores(out_dir: str) -> pa.Table:
