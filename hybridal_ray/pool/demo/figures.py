@@ -14,7 +14,8 @@ Floats = npt.NDArray[np.float64]
 Segments = dict[str, tuple[Floats, Floats, float]]  # start (T, 2), end (T, 2) and half thickness, by part
 
 FAR, NEAR = 0, 1
-_STRAIGHT = 0.995  # of a leg's length is the height of the pelvis in standing
+_STRAIGHT = 0.995  # of a leg's length is the height of the pelvis above the ankles in standing
+_ANKLE = 0.025  # height above the ground
 _NECK = 0.05
 _SHOULDERS = np.array([0.055, -0.055])  # x of the far and the near shoulder: the figure is seen at an angle
 _HIPS = np.array([0.035, -0.035])
@@ -127,11 +128,11 @@ def limbs_of(body: Body, pose: Pose) -> Limbs:
         Limbs in body heights, facing right.
     """
     frames = len(pose.lean)
-    leg = _STRAIGHT * body.leg
-    pelvis = np.stack([pose.hip_shift, pose.hip_drop - leg - pose.lift], axis=1)
+    hip_height = _STRAIGHT * body.leg + _ANKLE
+    pelvis = np.stack([pose.hip_shift, pose.hip_drop - hip_height - pose.lift], axis=1)
     upright = np.stack([np.sin(pose.lean), -np.cos(pose.lean)], axis=1)
     across = np.stack([np.cos(pose.lean), np.sin(pose.lean)], axis=1)
-    chest = pelvis + (1.0 - leg - 2 * body.head - _NECK) * upright
+    chest = pelvis + (1.0 - hip_height - 2 * body.head - _NECK) * upright
     segments = _trunk(body, pelvis, chest, upright, across)
     for side, name in ((FAR, "far"), (NEAR, "near")):
         segments |= _arm(body, pose, chest + _SHOULDERS[side] * across, side, name)
@@ -176,7 +177,7 @@ def _arm(body: Body, pose: Pose, shoulder: Floats, side: int, name: str) -> Segm
 
 def _leg(body: Body, pose: Pose, hip: Floats, side: int, name: str) -> Segments:
     """A leg of two equal bones from the hip to the ankle, its knee bent to the front."""
-    ankle = pose.feet[:, side] * [1.0, -1.0] - np.stack([np.zeros(len(hip)), pose.lift + 0.02], axis=1)
+    ankle = pose.feet[:, side] * [1.0, -1.0] - np.stack([np.zeros(len(hip)), pose.lift + _ANKLE], axis=1)
     reach = ankle - hip
     distance = np.linalg.norm(reach, axis=1, keepdims=True)
     length = np.clip(distance, 1e-6, 0.999 * body.leg)

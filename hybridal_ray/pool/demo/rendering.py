@@ -2,7 +2,6 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import affine_transform
 
 from hybridal_ray.pool.demo.difficulty import DemoDifficulty
 from hybridal_ray.pool.demo.figures import PART_GROUPS, Floats, Limbs
@@ -46,18 +45,19 @@ def draw(staging: Staging, backdrop: Picture) -> Picture:
 def _look_at(backdrop: Picture, camera: Camera) -> Picture:
     """What a moving camera sees of a backdrop, by bilinear interpolation at the centres of the pixels."""
     frames = np.empty((len(camera.zoom), FRAME_SIZE, FRAME_SIZE, 3), np.float32)
+    pixels = np.arange(FRAME_SIZE) + 0.5 - FRAME_SIZE / 2
     for frame, (centre, zoom) in enumerate(zip(camera.centre, camera.zoom, strict=True)):
-        first = centre[::-1] + CANVAS / 2 - 0.5 + (0.5 - FRAME_SIZE / 2) / zoom
-        affine_transform(
-            backdrop,
-            np.array([1 / zoom, 1 / zoom, 1.0]),
-            offset=[*first, 0.0],
-            output=frames[frame],
-            output_shape=frames.shape[1:],
-            order=1,
-            mode="nearest",
-        )
+        x, y = (middle + pixels / zoom + CANVAS / 2 - 0.5 for middle in centre)
+        frames[frame] = _between(_between(backdrop, y, axis=0), x, axis=1)
     return frames
+
+
+def _between(picture: Picture, positions: Floats, axis: int) -> Picture:
+    """Linear interpolation along one axis of a picture (H, W, 3); the outermost pixels reach on outwards."""
+    within = np.clip(positions, 0, picture.shape[axis] - 1.001)
+    low = within.astype(int)
+    weight = np.expand_dims((within - low).astype(np.float32), (1, 2) if axis == 0 else (0, 2))
+    return picture.take(low, axis) * (1 - weight) + picture.take(low + 1, axis) * weight
 
 
 def _draw_shadow(frames: Picture, performance: Performance) -> None:

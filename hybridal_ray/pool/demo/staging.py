@@ -166,7 +166,7 @@ def _time(rng: np.random.Generator, actor: Actor, frames: int, difficulty: DemoD
         absence = missing if rng.random() < 0.5 else missing[::-1]
     ramp = np.minimum((when - start + 1) / _RAMP if start else 1.0, (end - when) / _RAMP if end < frames else 1.0)
     strength = np.clip(ramp * np.ones(frames), 0.0, 1.0) if actor.action else np.zeros(frames)
-    return _Timing(strength, absence, np.arange(start, end))
+    return _Timing(strength, absence, np.arange(start, end if actor.action else start))
 
 
 def _annotate(

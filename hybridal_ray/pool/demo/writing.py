@@ -1,13 +1,16 @@
 """Writes the demo pool: its tables, from the staged clips alone, and its H.264 files."""
 
 import io
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import av
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.demo.actions import CLASSES
 from hybridal_ray.pool.demo.difficulty import DemoDifficulty
@@ -17,6 +20,7 @@ from hybridal_ray.pool.demo.sources import PlannedClip, draw_source, plan_clips
 from hybridal_ray.pool.demo.staging import FRAME_RATE, FRAME_SIZE, Staging, stage_clip
 from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, save_pool
 
+_NAME = "demo"
 _WORKERS = 2  # threads: NumPy and the encoder release the interpreter's lock most of the time
 _DEFAULT = DemoDifficulty()
 
@@ -36,16 +40,16 @@ def generate_demo_pool(root: str, *, videos: int = 240, seed: int = 0, difficult
         The pool as written.
 
     Raises:
-        UserError: `videos` is too small.
+        UserError: `videos` is too small, another pool is at `root`, or nothing can be written there.
     """
+    _refuse_to_overwrite(root)
     pool = demo_tables(root, videos=videos, seed=seed, difficulty=difficulty)
     clips_of: dict[int, list[PlannedClip]] = {}
     for planned in plan_clips(videos, seed):
         clips_of.setdefault(planned.source, []).append(planned)
+    write = partial(_write_source, root, seed, difficulty)
     with ThreadPoolExecutor(_WORKERS) as workers:
-        written = [workers.submit(_write_source, root, clips, seed, difficulty) for clips in clips_of.values()]
-        for source in written:
-            source.result()
+        deque(workers.map(write, clips_of.values()), maxlen=0)  # the first error ends it and is raised here
     save_pool(pool)
     return pool
 
@@ -60,7 +64,7 @@ def demo_tables(root: str, *, videos: int, seed: int, difficulty: DemoDifficulty
         tube_rows += _tube_rows(planned, staging)
     return Pool(
         root=root,
-        name="demo",
+        name=_NAME,
         classes=CLASSES,
         videos=pa.Table.from_pylist(video_rows, VIDEOS_SCHEMA),
         tubes=pa.Table.from_pylist(tube_rows, TUBES_SCHEMA),
@@ -70,21 +74,29 @@ def demo_tables(root: str, *, videos: int, seed: int, difficulty: DemoDifficulty
 def encode_h264(frames: npt.NDArray[np.uint8], rate: int) -> bytes:
     """Encodes frames (T, H, W, 3), uint8 RGB, as H.264 in an MP4 container.
 
-    One thread and fixed settings, because the number of threads changes what x264 makes of a frame.
+    Equal frames give equal bytes: one thread, because the number of threads changes what x264 makes of a frame, and
+    no macroblock tree, because on frames this small its result was seen to depend on what lay in memory before.
     """
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=rate)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
-        stream.options = {"preset": "veryfast", "crf": "19", "threads": "1"}
+        stream.options = {"preset": "veryfast", "crf": "19", "threads": "1", "x264-params": "mbtree=0"}
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
     return file.getvalue()
 
 
-def _write_source(root: str, clips: list[PlannedClip], seed: int, difficulty: DemoDifficulty) -> None:
+def _refuse_to_overwrite(root: str) -> None:
+    """Stops before a pool that is not a demo pool is overwritten."""
+    location = storage.join(root, "pool.json")
+    if storage.exists(location) and (found := storage.read_json(location).get("name")) != _NAME:
+        raise UserError(f"{location}: the pool {found!r} is there already, expected no pool or a demo pool")
+
+
+def _write_source(root: str, seed: int, difficulty: DemoDifficulty, clips: list[PlannedClip]) -> None:
     """Draws and writes all clips of one source."""
     source = draw_source(seed, clips[0].source, difficulty)
     backdrop = paint_backdrop(source, seed)
