@@ -193,6 +193,26 @@ class TestOnActors:
         # Once in its chunk, then twice alone; and once more for v001, whose neighbour raised.
         assert (work.calls("v005"), work.calls("v001")) == (3, 3)
 
+    def test_interrupted_pass_leaves_no_actor_behind_and_goes_on_later(self, make_pass) -> None:
+        work = make_pass(12)
+
+        def interrupt(done: int, total: int) -> None:
+            if 0 < done < total:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            work.run(progress=interrupt)
+        deadline = time.monotonic() + 20
+        while any(Path(f"/proc/{process}").exists() for process in work.processes()):
+            assert time.monotonic() < deadline, "an actor outlived its pass"
+            time.sleep(0.1)
+        finished = {row["video_id"] for row in work.rows()}
+        calls = {video_id: work.calls(video_id) for video_id in finished}
+        work.run()
+        assert work.rows() == [plain_row(video) for video in work.videos]
+        assert len(finished) >= 4
+        assert all(work.calls(video_id) == count for video_id, count in calls.items())
+
     def test_error_of_the_user_in_making_a_worker_arrives_as_it_is(self, make_pass) -> None:
         work = make_pass(2)
         with pytest.raises(UserError, match=r"^checkpoint: none is there$"):

@@ -15,6 +15,10 @@ from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.scoring.video_scoring import UncertaintySettings, VideoScorer, error_row
 
+# Measured with the compact detector at R = 10: one core does 65 frames/s of 64 × 64 pixels with one clip and 49 with
+# four, which leave its caches; an H100 does 900 of 224 × 224 with one, 1600 with four, and no more with sixteen.
+CLIPS_PER_BATCH = {"cpu": 1, "cuda": 4}
+
 
 def score_pool(
     videos: Sequence[Video],
@@ -120,7 +124,13 @@ class _PoolWorker:
             torch.backends.cudnn.deterministic = True
         loaded = load_detector(checkpoint_dir, place)
         self._scorer = VideoScorer(
-            loaded.detector, loaded.spec, settings, run_seed=run_seed, round_index=round_index, device=place
+            loaded.detector,
+            loaded.spec,
+            settings,
+            run_seed=run_seed,
+            round_index=round_index,
+            device=place,
+            clips_per_batch=CLIPS_PER_BATCH.get(place.type, 1),
         )
 
     def process(self, videos: Sequence[Video]) -> list[dict[str, Any]]:

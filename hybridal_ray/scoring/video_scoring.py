@@ -35,7 +35,6 @@ class UncertaintySettings:
         frames_per_video: A, frames taken in a video and averaged into its score.
         sigma: σ_p, see `choose_frames`.
         window: See `choose_frames`.
-        clips_per_batch: Clips of one video that pass the detector together, each R times. It bounds memory.
     """
 
     passes: int
@@ -46,7 +45,6 @@ class UncertaintySettings:
     frames_per_video: int
     sigma: float
     window: int
-    clips_per_batch: int = 4
 
 
 @dataclass(frozen=True)
@@ -75,6 +73,7 @@ class VideoScorer:
         run_seed: With the round, the video's id, the clip and the pass, decides the dropout masks.
         round_index: The round.
         device: Where the detector runs.
+        clips_per_batch: Clips of one video that pass the detector together, each R times; bounds memory.
     """
 
     def __init__(
@@ -86,6 +85,7 @@ class VideoScorer:
         run_seed: int,
         round_index: int,
         device: torch.device,
+        clips_per_batch: int,
     ) -> None:
         self._detector = detector
         self._spec = spec
@@ -93,6 +93,7 @@ class VideoScorer:
         self._run_seed = run_seed
         self._round_index = round_index
         self._device = device
+        self._clips_per_batch = clips_per_batch
 
     def score_video(self, video: Video, labelled: Sequence[int]) -> dict[str, Any]:
         """Scores a video in one pass over its file.
@@ -140,7 +141,7 @@ class VideoScorer:
         seeds = video_pass_seeds(self._run_seed, self._round_index, video.video_id, len(clips), settings.passes)
         sums, counts = np.zeros(video.num_frames), np.zeros(video.num_frames, dtype=np.int64)
         latents = []
-        for batch, pixels in stream_clips(frames, clips, settings.clips_per_batch, video.uri):
+        for batch, pixels in stream_clips(frames, clips, self._clips_per_batch, video.uri):
             inputs = normalise(torch.from_numpy(pixels).to(self._device))
             passes = monte_carlo_passes(self._detector, inputs, seeds[batch])
             latents.append(passes.latents.cpu().numpy())

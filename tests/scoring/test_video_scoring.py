@@ -29,7 +29,6 @@ SETTINGS = UncertaintySettings(
     frames_per_video=3,
     sigma=8 / 3,
     window=4,
-    clips_per_batch=3,
 )
 
 
@@ -71,9 +70,15 @@ def make_frames(num_frames: int, seed: int = 0) -> np.ndarray:
     return frames
 
 
-def make_scorer(settings: UncertaintySettings = SETTINGS, run_seed: int = 7, round_index: int = 1) -> VideoScorer:
+def make_scorer(run_seed: int = 7, round_index: int = 1, clips_per_batch: int = 3) -> VideoScorer:
     return VideoScorer(
-        make_detector(), SPEC, settings, run_seed=run_seed, round_index=round_index, device=torch.device("cpu")
+        make_detector(),
+        SPEC,
+        SETTINGS,
+        run_seed=run_seed,
+        round_index=round_index,
+        device=torch.device("cpu"),
+        clips_per_batch=clips_per_batch,
     )
 
 
@@ -118,6 +123,14 @@ def test_scores_are_the_same_again_and_differ_by_seed_and_round() -> None:
     np.testing.assert_array_equal(first.latent, again.latent)
     for other in (make_scorer(run_seed=8), make_scorer(round_index=2)):
         assert (other.uncertainty(video, frames).profile != first.profile).any()
+
+
+@pytest.mark.parametrize("clips_per_batch", [1, 2, 50])
+def test_size_of_the_batch_is_a_matter_of_speed(clips_per_batch: int) -> None:
+    video, frames = make_video(37), make_frames(37)
+    expected, found = (make_scorer(clips_per_batch=n).uncertainty(video, frames) for n in (3, clips_per_batch))
+    np.testing.assert_allclose(found.profile, expected.profile, rtol=1e-5)
+    np.testing.assert_allclose(found.latent, expected.latent, rtol=1e-5)
 
 
 def test_videos_scored_before_leave_no_trace() -> None:
