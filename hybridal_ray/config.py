@@ -148,6 +148,12 @@ class EvaluationConfig(Section):
     min_class_probability: float = Field(0.05, ge=0, lt=1)
 
 
+class ClusterConfig(Section):
+    """The Ray cluster."""
+
+    may_grow: bool = Field(False, description="An autoscaler adds nodes: do not insist on having them at the start.")
+
+
 class TrackingConfig(Section):
     """MLflow."""
 
@@ -176,6 +182,7 @@ class Config(Section):
     oracle: OracleConfig = OracleConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
+    cluster: ClusterConfig = ClusterConfig()
 
     @model_validator(mode="after")
     def _batch_divides(self) -> "Config":
@@ -191,6 +198,14 @@ class Config(Section):
         """Whether any stage runs on Ray."""
         return bool(self.training.workers or self.scoring.actors)
 
+    @property
+    def tracking_uri(self) -> str | None:
+        """The MLflow tracking URI in force; None where tracking is switched off."""
+        uri = self.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
+        if uri is None and not storage.is_uri(self.locate("")):
+            uri = f"sqlite:///{self.locate('mlflow.db')}"
+        return None if uri == "none" else uri
+
     def locate(self, location: str) -> str:
         """A path of the configuration as an absolute path or a URI, relative ones taken below `root`."""
         root = self.root if storage.is_uri(self.root) else str(Path(self.root).expanduser())
@@ -200,7 +215,7 @@ class Config(Section):
 # Fields that may change between two starts of one run, because they cannot falsify what is finished.
 FREE_FIELDS = frozenset(
     {
-        "root", "run", "rounds", "device", "pool.path", "pool.demo", "budget.max_frames", "tracking",
+        "root", "run", "rounds", "device", "pool.path", "pool.demo", "budget.max_frames", "tracking", "cluster",
         "training.workers", "training.cpus_per_worker", "training.gpus_per_worker", "training.max_failures",
         "training.cache_mib", "scoring.actors", "scoring.cpus_per_actor", "scoring.gpus_per_actor",
         "scoring.seconds_per_video",

@@ -7,6 +7,7 @@ CVPR 2017) leads back to one foreground map a frame and to class logits in cells
 """
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +16,8 @@ from torch import Tensor, nn
 from hybridal_ray.detectors.dropout import ChannelDropout
 from hybridal_ray.detectors.interface import DetectorOutput
 
-LEVELS = 4  # resolutions of the pyramid: 1/2, 1/4, 1/8, 1/16 of the input
-CLASS_LEVEL = 2  # class logits live at 1/8
-Pyramid = tuple[Tensor, ...]
+GROUPS = 8  # of every group normalisation
+Features = tuple[Tensor, ...]
 
 
 class CompactDetector(nn.Module):
@@ -25,9 +25,12 @@ class CompactDetector(nn.Module):
 
     Args:
         num_classes: C.
-        width: Channels at the finest level; the others have 2, 4 and 6 times as many.
-        pyramid_width: Channels of every level of the pyramid.
-        dropout: Rate of the channel dropout in front of `decode`, in [0, 1).
+        width: Channels at 1/2 of the resolution, a multiple of 8; 1/4, 1/8 and 1/16 have 2, 4 and 6 times as many.
+        pyramid_width: Channels of the pyramid at 1/4, 1/8 and 1/16, a multiple of 8.
+        dropout: Rate of the channel dropout in front of the pyramid and of the class head, in [0, 1).
+
+    Raises:
+        ValueError: An argument is out of its range.
 
     Example:
         >>> detector = CompactDetector(num_classes=6).eval()
@@ -40,23 +43,27 @@ class CompactDetector(nn.Module):
         super().__init__()
         if not 0.0 <= dropout < 1.0:
             raise ValueError(f"dropout is {dropout}, expected a rate in [0, 1)")
+        if width % GROUPS or pyramid_width % GROUPS:
+            raise ValueError(f"width and pyramid_width are {width} and {pyramid_width}, expected multiples of {GROUPS}")
         widths = [width, 2 * width, 4 * width, 6 * width]
         self.stem = nn.Conv2d(6, width, kernel_size=5, stride=2, padding=2)
         self.stages = nn.ModuleList(
             nn.ModuleList([_ShiftBlock(before, after, stride=2), _ShiftBlock(after, after, stride=1)])
             for before, after in itertools.pairwise(widths)
         )
-        self.dropouts = nn.ModuleList(ChannelDropout(dropout) for _ in widths)
-        self.laterals = nn.ModuleList(nn.Conv2d(channels, pyramid_width, 1) for channels in widths)
-        self.smooth = nn.ModuleList(_conv_norm(pyramid_width, pyramid_width) for _ in widths)
-        self.mask_head = nn.Conv2d(pyramid_width, 1, kernel_size=3, padding=1)
+        self.dropouts = nn.ModuleList(ChannelDropout(dropout) for _ in widths[1:])
+        self.laterals = nn.ModuleList(nn.Conv2d(channels, pyramid_width, kernel_size=1) for channels in widths[1:])
+        self.smooth = nn.ModuleList(_conv_norm(pyramid_width, pyramid_width) for _ in widths[1:])
+        self.narrow = nn.Conv2d(pyramid_width, width, kernel_size=1)
+        self.refine = _conv_norm(width, width)
+        self.mask_head = nn.Conv2d(width, 1, kernel_size=3, padding=1)
         self.class_body = _conv_norm(3 * pyramid_width, 2 * pyramid_width)
         self.class_dropout = ChannelDropout(dropout)
         self.class_head = nn.Conv2d(2 * pyramid_width, num_classes, kernel_size=1)
         if self.mask_head.bias is not None:
             nn.init.constant_(self.mask_head.bias, -2.0)  # most pixels are background
 
-    def encode(self, clips: Tensor) -> Pyramid:
+    def encode(self, clips: Tensor) -> Features:
         """Features of every frame at four resolutions.
 
         Args:
@@ -77,33 +84,34 @@ class CompactDetector(nn.Module):
             levels.append(features)
         return tuple(_frames_as_axis(level, num_clips) for level in levels)
 
-    def decode(self, features: Pyramid) -> DetectorOutput:
+    def decode(self, features: Features) -> DetectorOutput:
         """Foreground maps, class logits and latent; see `DetectorOutput`."""
-        num_clips, _, num_frames, half_height, half_width = features[0].shape
-        levels = [
-            lateral(_frames_as_batch(dropout(level)))
-            for level, dropout, lateral in zip(features, self.dropouts, self.laterals, strict=True)
-        ]
-        merged = self.smooth[-1](levels[-1])
-        pyramid = [merged]
-        for level, smooth in zip(reversed(levels[:-1]), reversed(self.smooth[:-1]), strict=True):
-            merged = smooth(level + F.interpolate(merged, size=level.shape[-2:], mode="nearest"))
-            pyramid.insert(0, merged)
-        mask_logits = F.interpolate(
-            self.mask_head(pyramid[0]), scale_factor=2, mode="bilinear", align_corners=False
-        ).view(num_clips, num_frames, 2 * half_height, 2 * half_width)
-        class_maps, hidden = self._class_maps(pyramid[CLASS_LEVEL], num_clips)
-        actor_weights = _cell_weights(
-            mask_logits, (class_maps.shape[-2], class_maps.shape[-1])
-        )  # (N, 1, T, h, w), sums to 1
+        finest, *coarser = features
+        quarter, eighth, sixteenth = self._pyramid(coarser)
+        num_clips = len(finest)
+        refined = self.refine(_frames_as_batch(finest) + _twice(self.narrow(quarter)))
+        mask_logits = F.interpolate(self.mask_head(refined), scale_factor=2, mode="bilinear", align_corners=False)
+        mask_logits = mask_logits.view(num_clips, -1, *mask_logits.shape[-2:])
+        class_maps, hidden = self._class_maps(eighth, num_clips)
+        actor_weights = _cell_weights(mask_logits, (class_maps.shape[-2], class_maps.shape[-1]))
         class_scores = (class_maps * actor_weights).sum(dim=(2, 3, 4))
-        scene = _frames_as_axis(pyramid[-1], num_clips).mean(dim=(2, 3, 4))
+        scene = _frames_as_axis(sixteenth, num_clips).mean(dim=(2, 3, 4))
         latent = torch.cat([(hidden * actor_weights).sum(dim=(2, 3, 4)), scene], dim=1)
         return DetectorOutput(mask_logits, class_scores, latent, class_maps)
 
     def forward(self, clips: Tensor) -> DetectorOutput:
         """One pass: ``decode(encode(clips))``."""
         return self.decode(self.encode(clips))
+
+    def _pyramid(self, levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """From (N, C_l, T, h, w) at 1/4, 1/8 and 1/16 to (N·T, pyramid_width, h, w), the coarse seen by the fine."""
+        merged: list[Tensor] = []
+        for level, dropout, lateral, smooth in zip(
+            reversed(levels), reversed(self.dropouts), reversed(self.laterals), reversed(self.smooth), strict=True
+        ):
+            sideways = lateral(_frames_as_batch(dropout(level)))
+            merged.insert(0, smooth(sideways + _twice(merged[0]) if merged else sideways))
+        return tuple(merged)
 
     def _class_maps(self, level: Tensor, num_clips: int) -> tuple[Tensor, Tensor]:
         """Class logits (N, C, T, h, w) and the features behind them; each cell sees its own place over all frames."""
@@ -122,7 +130,7 @@ class _ShiftBlock(nn.Module):
         super().__init__()
         self.first = _conv_norm(before, after, stride)
         self.second = nn.Sequential(
-            nn.Conv2d(after, after, kernel_size=3, padding=1, bias=False), nn.GroupNorm(8, after)
+            nn.Conv2d(after, after, kernel_size=3, padding=1, bias=False), nn.GroupNorm(GROUPS, after)
         )
         self.shortcut = nn.Identity() if before == after and stride == 1 else nn.Conv2d(before, after, 1, stride=stride)
 
@@ -135,9 +143,14 @@ class _ShiftBlock(nn.Module):
 def _conv_norm(before: int, after: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(before, after, kernel_size=3, stride=stride, padding=1, bias=False),
-        nn.GroupNorm(8, after),
+        nn.GroupNorm(GROUPS, after),
         nn.ReLU(),
     )
+
+
+def _twice(features: Tensor) -> Tensor:
+    """(…, h, w) to (…, 2h, 2w), every value four times."""
+    return F.interpolate(features, scale_factor=2, mode="nearest")
 
 
 def _shift_along_time(features: Tensor, num_clips: int) -> Tensor:

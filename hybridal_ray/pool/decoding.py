@@ -30,7 +30,7 @@ INTERPOLATION = Interpolation.BILINEAR
 REMOTE_BUFFER_BYTES = 1 << 20
 
 
-class UnreadableVideo(Exception):  # noqa: N818
+class UnreadableVideo(Exception):
     """A video, or the frames asked of it, cannot be decoded; the round goes on without it.
 
     Attributes:

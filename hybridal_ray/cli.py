@@ -1,0 +1,113 @@
+"""``hybridal``: the doors of the package for a person at a terminal."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool.tables import Pool
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+ingest = typer.Typer(no_args_is_help=True, help="Make a pool of a data set on disk.")
+app.add_typer(ingest, name="ingest")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def main() -> None:
+    """Runs the command line; what the user can mend is told in one line, with exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        sys.stderr.write(f"hybridal: {error}\n")
+        sys.exit(2)
+
+
+@app.callback()
+def _about() -> None:
+    """Which frames of which videos to label next."""
+
+
+@app.command("demo-pool")
+def demo_pool(
+    out: Annotated[Path, typer.Argument(help="Directory of the new pool.")],
+    videos: Annotated[int, typer.Option(min=20, help="Videos in all splits.")] = 240,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Generate a pool of made videos: figures in motion, in real H.264 files."""
+    from hybridal_ray.pool.demo import generate_demo_pool
+
+    _tell_pool(generate_demo_pool(str(out.absolute()), videos=videos, seed=seed), as_json)
+
+
+@ingest.command("jhmdb-21")
+def jhmdb_21(
+    videos: Annotated[Path, typer.Option(help="Folder of <class>/<clip>.avi.")],
+    masks: Annotated[Path, typer.Option(help="Folder of <class>/<clip>.mat.")],
+    groups: Annotated[Path, typer.Option(help="JSON: the clips cut from each source video.")],
+    out: Annotated[Path, typer.Option(help="Directory of the new pool.")],
+    test_fraction: Annotated[float, typer.Option(min=0.05, max=0.95, help="Share of the clips to test on.")] = 0.3,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split by source.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """J-HMDB-21: clips of 21 actions with one actor's mask on every frame."""
+    from hybridal_ray.pool.formats.jhmdb_21 import ingest_jhmdb_21
+
+    pool = ingest_jhmdb_21(
+        videos.absolute(),
+        masks.absolute(),
+        groups.absolute(),
+        str(out.absolute()),
+        test_fraction=test_fraction,
+        seed=seed,
+    )
+    _tell_pool(pool, as_json)
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Option(help="YAML file.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="dotted.key=value", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the active-learning loop, on the cluster that RAY_ADDRESS names or a local one; again to continue."""
+    from hybridal_ray.config import load_config
+    from hybridal_ray.loop import run_loop
+
+    log = sys.stderr if as_json else sys.stdout
+    root = run_loop(load_config(config, overrides or []), say=lambda line: print(line, file=log, flush=True))
+    _tell_run(root, as_json)
+
+
+@app.command()
+def status(
+    run_directory: Annotated[str, typer.Argument(metavar="RUN", help="Directory or URI of the run.")],
+    as_json: AsJson = False,
+) -> None:
+    """Where a run is: rounds done, what is labelled, what it waits for."""
+    _tell_run(run_directory, as_json)
+
+
+def _tell_run(root: str, as_json: bool) -> None:
+    from hybridal_ray.report import run_report
+
+    report = run_report(root)
+    if as_json:
+        print(json.dumps(report.as_json(), indent=1))
+    else:
+        report.print(Console())
+
+
+def _tell_pool(pool: Pool, as_json: bool) -> None:
+    from hybridal_ray.report import pool_facts
+
+    facts = pool_facts(pool)
+    if as_json:
+        print(json.dumps(facts, indent=1))
+    else:
+        print("\n".join(f"{name}: {value}" for name, value in facts.items()))

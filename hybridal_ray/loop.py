@@ -1,0 +1,90 @@
+"""The active-learning loop: train on the labels there are, score the pool, select, have it labelled; repeat.
+
+Every stage ends with its marker, so a run that was killed anywhere goes on behind the last finished stage.
+"""
+
+from hybridal_ray import cluster
+from hybridal_ray.config import FREE_FIELDS, Config
+from hybridal_ray.errors import UserError
+from hybridal_ray.oracles import ORACLES
+from hybridal_ray.pool import storage
+from hybridal_ray.pool.demo import generate_demo_pool
+from hybridal_ray.pool.tables import Pool, load_pool
+from hybridal_ray.registry import resolve
+from hybridal_ray.rounds import Rounds, Say
+from hybridal_ray.run_store import RunStore
+from hybridal_ray.selection.strategies import build_strategy
+from hybridal_ray.tracking.mlflow_sync import RunStatus
+from hybridal_ray.tracking.provenance import write_provenance
+
+
+def run_loop(config: Config, say: Say = print) -> str:
+    """Runs the rounds of a configuration, or goes on with them where an earlier job stopped.
+
+    Args:
+        config: The run.
+        say: Takes a line of progress.
+
+    Returns:
+        The run directory.
+
+    Raises:
+        UserError: Something in the configuration, the pool or the cluster has to be put right first.
+    """
+    run_root = config.locate(config.run)
+    _check(config)
+    pool = open_pool(config, say)
+    with RunStore(run_root) as store:
+        store.open({**config.model_dump(mode="json"), "pool_identity": pool.identity()}, FREE_FIELDS)
+        write_provenance(run_root, pool)
+        rounds = Rounds(config, pool, store, say)
+        status: RunStatus = "FAILED"
+        try:
+            rounds.buy_first_labels()
+            for round_index in range(config.rounds):
+                rounds.train(round_index)
+                rounds.evaluate(round_index)
+                rounds.score(round_index)
+                rounds.select(round_index)
+                rounds.track(round_index)
+                if round_index + 1 == config.rounds or rounds.budget_is_spent(round_index):
+                    break
+                rounds.label(round_index)
+            status = "FINISHED"
+        finally:
+            rounds.sync(status)
+    return run_root
+
+
+def open_pool(config: Config, say: Say) -> Pool:
+    """Loads the pool of a configuration; the demo pool is generated first when it is not there.
+
+    Raises:
+        UserError: There is no pool, or it is malformed, or it has no videos to train or evaluate on.
+    """
+    location = config.locate(config.pool.path)
+    if config.pool.demo is not None and not storage.exists(storage.join(location, "pool.json")):
+        say(f"generating the demo pool: {config.pool.demo.videos} videos in {location}")
+        generate_demo_pool(location, videos=config.pool.demo.videos, seed=config.pool.demo.seed)
+    pool = load_pool(location)
+    for split in ("train", config.evaluation.split):
+        if not pool.usable_videos(split):
+            raise UserError(f"{location}/videos.parquet: no video of split {split!r} has status 'ok'")
+    return pool
+
+
+def _check(config: Config) -> None:
+    """Finds what would fail hours later: unknown names, wrong options, a cluster that is too small."""
+    build_strategy(config.selection.strategy, config.selection.options)
+    build_strategy(config.selection.start_strategy, {})
+    resolve(config.oracle.name, ORACLES, field="oracle.name")
+    if config.uses_ray:
+        cluster.connect()
+        if not config.cluster.may_grow:
+            training, scoring = config.training, config.scoring
+            cluster.check_room(
+                {
+                    "training.workers": (training.workers, training.cpus_per_worker, training.gpus_per_worker),
+                    "scoring.actors": (scoring.actors, scoring.cpus_per_actor, scoring.gpus_per_actor),
+                }
+            )

@@ -1,0 +1,103 @@
+"""What is told of a run and of a pool at the terminal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from hybridal_ray.config import Config, parse_config
+from hybridal_ray.pool.tables import Pool, load_pool
+from hybridal_ray.run_store import RunStore
+from hybridal_ray.tracking.rounds_table import round_rows, rounds_table
+from hybridal_ray.tracking.run_reader import RoundRecord, read_rounds
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """Where a run is.
+
+    Attributes:
+        root: The run directory.
+        state: One line: what is done, what comes next.
+        rounds: What is known of each round.
+        tracking_uri: Where MLflow keeps its records of the run, or None.
+    """
+
+    root: str
+    state: str
+    rounds: Sequence[RoundRecord]
+    tracking_uri: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as plain values."""
+        return {
+            "run": self.root,
+            "state": self.state,
+            "tracking_uri": self.tracking_uri,
+            "rounds": round_rows(self.rounds),
+        }
+
+    def print(self, console: Console | None = None) -> None:
+        """Writes the table of the rounds, the path of the run and the way to the MLflow UI."""
+        console = console or Console(width=140)
+        if self.rounds:
+            console.print(rounds_table(self.rounds))
+        console.print(f"run: {self.root}", soft_wrap=True)
+        console.print(f"state: {self.state}", soft_wrap=True)
+        if self.tracking_uri is not None:
+            console.print(f"compare rounds: {_ui_command(self.tracking_uri)}", soft_wrap=True, markup=False)
+
+
+def run_report(root: str) -> RunReport:
+    """Reads a run directory.
+
+    Args:
+        root: The run directory, a path or URI.
+
+    Raises:
+        UserError: There is no run, or its pool has moved away.
+    """
+    store = RunStore(root)
+    tree = {name: value for name, value in store.config().items() if name != "pool_identity"}
+    config = parse_config(tree, f"{root}/config.yaml")
+    pool = load_pool(config.locate(config.pool.path))
+    return RunReport(root, _state(store, config), read_rounds(root, pool), config.tracking_uri)
+
+
+def pool_facts(pool: Pool) -> dict[str, Any]:
+    """Counts of a pool, by name."""
+    statuses = pool.videos["status"].to_pylist()
+    return {
+        "pool": pool.root,
+        "name": pool.name,
+        "classes": len(pool.classes),
+        **{f"{split} videos": len(pool.usable_videos(split)) for split in ("train", "val", "test")},
+        "missing videos": statuses.count("missing"),
+        "unreadable videos": statuses.count("unreadable"),
+        "frames": sum(pool.videos["num_frames"].to_pylist()),
+        "boxes": len(pool.tubes),
+    }
+
+
+def _state(store: RunStore, config: Config) -> str:
+    statuses = store.status()
+    if any(status.stage == "select" and (status.summary or {}).get("frames") == 0 for status in statuses):
+        return "finished: the pool or the budget is used up"
+    for status in statuses:
+        after_the_end = status.round == config.rounds - 1 and status.stage == "label"
+        if not status.done and not after_the_end:
+            return f"{'start' if status.round is None else f'round {status.round}'}, next stage: {status.stage}"
+    begun = len(store.finished_rounds())
+    if begun < config.rounds:
+        return f"round {begun}, next stage: train"
+    return f"finished after {begun} rounds; selection.parquet of the last one is the next batch to label"
+
+
+def _ui_command(tracking_uri: str) -> str:
+    if tracking_uri.startswith("http"):
+        return tracking_uri
+    return (
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --host 127.0.0.1 --port 5000 "
+        f"--backend-store-uri {tracking_uri}"
+    )

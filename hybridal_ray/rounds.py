@@ -1,0 +1,300 @@
+"""The stages of a round: each takes its values out of the configuration, does its work once, and is marked as done.
+
+Stages take plain values and meet in the run directory; the configuration goes no further than this file.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hybridal_ray.config import Config
+from hybridal_ray.detectors.checkpoint import load_detector
+from hybridal_ray.detectors.interface import DetectorSpec
+from hybridal_ray.evaluation.detecting import DetectionSettings
+from hybridal_ray.evaluation.evaluator import evaluate_checkpoint
+from hybridal_ray.oracles import ORACLES
+from hybridal_ray.oracles.cost import CostModel, labour
+from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool.tables import Pool
+from hybridal_ray.registry import resolve
+from hybridal_ray.run_store import RunStore
+from hybridal_ray.scoring.pool_scorer import read_scores, score_pool
+from hybridal_ray.scoring.video_scoring import UncertaintySettings
+from hybridal_ray.selection.request import Selection, SelectionRequest
+from hybridal_ray.selection.selector import select
+from hybridal_ray.selection.strategies import build_strategy
+from hybridal_ray.tracking.mlflow_sync import RunStatus, sync_run
+from hybridal_ray.tracking.round_report import render_round
+from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings
+from hybridal_ray.training.trainer import train_round
+
+Say = Callable[[str], None]
+START = None  # the purchase before the first round
+
+
+@dataclass
+class Rounds:
+    """The stages of a run, each skipped when it is done, and marked when it ends.
+
+    Attributes:
+        config: The run.
+        pool: Its pool.
+        store: Its directory.
+        say: Takes a line of progress.
+    """
+
+    config: Config
+    pool: Pool
+    store: RunStore
+    say: Say
+
+    def __post_init__(self) -> None:
+        self.videos = self.pool.usable_videos("train")
+
+    def buy_first_labels(self) -> None:
+        """Picks and labels what the first round is trained on: random videos and frames, as in the paper."""
+        budget = self.config.budget
+        videos = len(self.videos) if budget.start_videos == "all" else budget.start_videos
+        longest = max(video.num_frames for video in self.videos)
+        frames = longest if budget.start_frames_per_video == "all" else budget.start_frames_per_video
+
+        def pick() -> dict[str, Any]:
+            request = self._request(START, videos, frames, scores=None, centres=None)
+            return self._keep(START, select(self.config.selection.start_strategy, {}, request, in_process=True))
+
+        self._stage(START, "select", pick)
+        self.label(START)
+
+    def train(self, round_index: int) -> None:
+        """Trains the round's detector on every label bought so far."""
+        config, training = self.config, self.config.training
+        out_dir = self._directory(round_index, "train")
+        loss = training.loss.model_dump()
+
+        def work() -> dict[str, Any]:
+            summary = train_round(
+                spec=DetectorSpec(num_classes=len(self.pool.classes), **config.detector.model_dump()),
+                videos=self.videos,
+                labels=self._labels(round_index),
+                out_dir=out_dir,
+                loss=LossSettings(**loss),
+                clustering=ClusteringSettings(**config.clustering.model_dump()),
+                optimiser=OptimiserSettings(
+                    **{name: getattr(training, name) for name in OptimiserSettings.__dataclass_fields__}
+                ),
+                seed=config.seed,
+                round_index=round_index,
+                initial_checkpoint=self._checkpoint(round_index - 1) if training.warm_start and round_index else None,
+                workers=training.workers,
+                cpus_per_worker=training.cpus_per_worker,
+                gpus_per_worker=training.gpus_per_worker,
+                device=config.device,
+                max_failures=training.max_failures,
+                progress=self._say_epoch,
+            )
+            return {"epochs": summary.epochs, "loss": summary.loss}
+
+        self._stage(round_index, "train", work)
+
+    def evaluate(self, round_index: int) -> None:
+        """Measures the round's detector on the evaluation split, on the same kind of actors as scoring."""
+        config = self.config
+        evaluation = config.evaluation.model_dump(exclude={"split"})
+        videos = self.pool.usable_videos(config.evaluation.split)
+
+        def work() -> dict[str, Any]:
+            metrics = evaluate_checkpoint(
+                videos,
+                self.pool.tubes_of([video.video_id for video in videos]),
+                self.pool.classes,
+                self._checkpoint(round_index),
+                self._directory(round_index, "evaluate"),
+                settings=DetectionSettings(**evaluation),
+                **self._actors(),
+            )
+            return {name: value for name, value in metrics.items() if isinstance(value, float)}
+
+        self._stage(round_index, "evaluate", work)
+
+    def score(self, round_index: int) -> None:
+        """Scores every video of the training split by Monte Carlo Dropout; labelled ones for their latents."""
+        config, scoring = self.config, self.config.scoring
+
+        def work() -> dict[str, Any]:
+            if not build_strategy(config.selection.strategy, config.selection.options).needs_scores:
+                return {"videos": 0, "failed": {}, "skipped": f"{config.selection.strategy} needs no scores"}
+            summary = score_pool(
+                self.videos,
+                ledger.labelled_frames(self._labels(round_index)),
+                self._checkpoint(round_index),
+                self._directory(round_index, "scores"),
+                settings=UncertaintySettings(
+                    passes=scoring.passes,
+                    reading=scoring.reading,
+                    reduction=scoring.reduction,
+                    foreground_threshold=scoring.foreground_threshold,
+                    empty_frame_score=scoring.empty_frame_score,
+                    frames_per_video=config.budget.frames_per_video,
+                    sigma=scoring.proximity_sigma,
+                    window=scoring.proximity_window,
+                ),
+                run_seed=config.seed,
+                round_index=round_index,
+                **self._actors(),
+            )
+            for video_id, reason in summary.failed.items():
+                self.say(f"round {round_index}: {video_id} could not be scored: {reason}")
+            return {"videos": summary.videos, "failed": summary.failed, "actor_restarts": summary.actor_restarts}
+
+        self._stage(round_index, "score", work)
+
+    def select(self, round_index: int) -> None:
+        """Picks what to label next."""
+        config, budget = self.config, self.config.budget
+
+        def work() -> dict[str, Any]:
+            request = self._request(
+                round_index,
+                budget.videos_per_round,
+                budget.frames_per_video,
+                scores=read_scores(self._directory(round_index, "scores")),
+                centres=load_detector(self._checkpoint(round_index)).centres,
+            )
+            selection = select(
+                config.selection.strategy, config.selection.options, request, in_process=not config.scoring.actors
+            )
+            return self._keep(round_index, selection)
+
+        self._stage(round_index, "select", work)
+
+    def label(self, round_index: int | None) -> None:
+        """Has the picked frames labelled, for the training of the next round."""
+        oracle = self.config.oracle
+        for_round = 0 if round_index is None else round_index + 1
+
+        def work() -> dict[str, Any]:
+            cost = CostModel(oracle.seconds_per_video, oracle.seconds_per_frame, oracle.seconds_per_box)
+            truth = self.pool.tubes_of([video.video_id for video in self.videos])
+            annotator = resolve(oracle.name, ORACLES, field="oracle.name")(truth, cost)
+            picks = storage.read_table(self._directory(round_index, "selection.parquet"))
+            labels = annotator.label(picks, for_round)
+            ledger.append(self.store.root, f"round-{for_round:03d}", labels)
+            return vars(labour(labels)) | {}
+
+        self._stage(round_index, "label", work)
+
+    def budget_is_spent(self, round_index: int) -> bool:
+        """Whether the round picked nothing: the pool or the budget in frames is used up."""
+        spent = self.store.stage(round_index, "select").summary()["frames"] == 0
+        if spent:
+            self.say(f"round {round_index}: nothing is left to buy; the run ends here")
+        return spent
+
+    def track(self, round_index: int) -> None:
+        """Draws the round's figures and sends the round to MLflow; neither can fail the round."""
+        render_round(self.store.root, round_index, self.pool)
+        self.sync("RUNNING")
+
+    def sync(self, status: RunStatus) -> None:
+        """Sends to MLflow what it has not got; what fails is sent with the next round."""
+        error = sync_tracking(self.config, self.pool, status)
+        if error is not None:
+            self.say(f"tracking: {error}; nothing is lost, the run directory has it all and it is sent later")
+
+    def _stage(self, round_index: int | None, name: str, work: Callable[[], Mapping[str, Any]]) -> None:
+        stage = self.store.stage(round_index, name)
+        where = "start" if round_index is None else f"round {round_index}"
+        if stage.done:
+            self.say(f"{where}: {name} is done already")
+            return
+        self.say(f"{where}: {name} …")
+        started = time.perf_counter()
+        summary = work()
+        seconds = time.perf_counter() - started
+        stage.finish({**summary, "seconds": seconds})
+        told = ", ".join(f"{key} {_brief(value)}" for key, value in summary.items() if isinstance(value, int | float))
+        self.say(f"{where}: {name} took {seconds:.1f} s{': ' if told else ''}{told}")
+
+    def _request(
+        self, round_index: int | None, num_videos: int, frames_per_video: int, *, scores: pa.Table | None, centres: Any
+    ) -> SelectionRequest:
+        budget, labels = self.config.budget, self._labels(round_index)
+        left = [budget.max_frames_per_round] if round_index is not None else []
+        left.append(None if budget.max_frames is None else max(budget.max_frames - len(labels), 0))
+        return SelectionRequest(
+            videos=self.videos,
+            labelled=ledger.labelled_frames(labels),
+            scores=scores,
+            centres=centres,
+            num_videos=num_videos,
+            frames_per_video=frames_per_video,
+            max_frames=min((bound for bound in left if bound is not None), default=None),
+            revisit_fraction=0.0 if round_index is None else budget.revisit_fraction,
+            seed=self.config.seed * 1000 + (0 if round_index is None else round_index + 1),
+        )
+
+    def _keep(self, round_index: int | None, selection: Selection) -> dict[str, Any]:
+        if selection.clusters is not None:
+            storage.write_table(self._directory(round_index, "clusters.parquet"), selection.clusters)
+        storage.write_table(self._directory(round_index, "selection.parquet"), selection.picks)
+        return {"videos": len(selection.picks["video_id"].unique()), "frames": len(selection.picks)}
+
+    def _labels(self, round_index: int | None) -> pa.Table:
+        """The labels that a round may know: those bought for it and before it, none at the start."""
+        bought = ledger.read(self.store.root)
+        return bought.filter(pc.field("round") <= (-1 if round_index is None else round_index))
+
+    def _directory(self, round_index: int | None, name: str) -> str:
+        return storage.join(self.store.round_directory(round_index), name)
+
+    def _checkpoint(self, round_index: int) -> str:
+        return self._directory(round_index, "train/checkpoint")
+
+    def _actors(self) -> dict[str, Any]:
+        scoring = self.config.scoring
+        return {
+            "device": self.config.device,
+            "actors": scoring.actors,
+            "cpus_per_actor": scoring.cpus_per_actor,
+            "gpus_per_actor": scoring.gpus_per_actor,
+            "videos_per_chunk": scoring.videos_per_chunk,
+            "seconds_per_video": scoring.seconds_per_video,
+        }
+
+    def _say_epoch(self, metrics: Mapping[str, float]) -> None:
+        self.say(f"epoch {metrics['epoch']:.0f}: loss {metrics['loss']:.4f}, {metrics['seconds']:.1f} s")
+
+
+def _brief(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.3g}"
+
+
+def sync_tracking(config: Config, pool: Pool, status: RunStatus) -> str | None:
+    """Sends a run to MLflow as its configuration says.
+
+    Args:
+        config: The run.
+        pool: Its pool.
+        status: Of the run.
+
+    Returns:
+        Why it could not be sent, None when it was, or when tracking is switched off.
+    """
+    uri = config.tracking_uri
+    if uri is None:
+        return None
+    run_root = config.locate(config.run)
+    return sync_run(
+        run_root,
+        pool,
+        tracking_uri=uri,
+        experiment=config.tracking.experiment,
+        run_name=run_root.rstrip("/").rsplit("/", 1)[-1],
+        artifact_root=config.locate("mlartifacts") if uri.startswith("sqlite:") else None,
+        model_name=config.tracking.model_name,
+        status=status,
+    ).error

@@ -1,0 +1,48 @@
+"""The active-learning loop as a Ray job.
+
+``ray job submit --working-dir . -- python jobs/al_loop.py --config configs/demo.yaml [key=value …]``
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a job runs in an unpacked copy of the repository
+
+from hybridal_ray.config import Config, load_config
+from hybridal_ray.errors import UserError
+from hybridal_ray.loop import run_loop
+from hybridal_ray.pool import storage
+from hybridal_ray.report import run_report
+
+
+def main() -> int:
+    """Runs the job; exit code 2 and one line for what the user can mend."""
+    parser = argparse.ArgumentParser(description="Runs the active-learning loop; again to continue it.")
+    parser.add_argument("--config", required=True, help="YAML file, in the working directory of the job")
+    parser.add_argument("overrides", nargs="*", help="dotted.key=value")
+    arguments = parser.parse_args()
+    try:
+        config = load_config(arguments.config, arguments.overrides)
+        _refuse_relative(config)
+        root = run_loop(config, say=lambda line: print(line, flush=True))
+    except UserError as error:
+        print(f"al_loop: {error}", file=sys.stderr, flush=True)
+        return 2
+    report = run_report(root)
+    report.print()
+    return 0
+
+
+def _refuse_relative(config: Config) -> None:
+    """A job runs in a copy of the repository that is deleted: nothing may be kept relative to it."""
+    for field, location in (("run", config.run), ("pool.path", config.pool.path)):
+        where = config.locate(location)
+        if not storage.is_uri(where) and not Path(where).is_absolute():
+            raise UserError(
+                f"root={config.root}: {field} would lie in the job's temporary copy; give an absolute path or a URI"
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
