@@ -111,3 +111,7 @@ def _tell_pool(pool: Pool, as_json: bool) -> None:
         print(json.dumps(facts, indent=1))
     else:
         print("\n".join(f"{name}: {value}" for name, value in facts.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -160,6 +160,7 @@ class TrackingConfig(Section):
     uri: str | None = Field(
         None, description="Tracking server; else MLFLOW_TRACKING_URI, else SQLite below `root`. 'none' switches it off."
     )
+    figures: bool = Field(True, description="Draw the figures of every round into its report.")
     experiment: str = "hybridal"
     model_name: str = Field("hybridal-detector", description="Name in the model registry.")
 

@@ -196,7 +196,8 @@ class Rounds:
 
     def track(self, round_index: int) -> None:
         """Draws the round's figures and sends the round to MLflow; neither can fail the round."""
-        render_round(self.store.root, round_index, self.pool)
+        if self.config.tracking.figures:
+            render_round(self.store.root, round_index, self.pool)
         self.sync("RUNNING")
 
     def sync(self, status: RunStatus) -> None:
@@ -263,6 +264,7 @@ class Rounds:
             "gpus_per_actor": scoring.gpus_per_actor,
             "videos_per_chunk": scoring.videos_per_chunk,
             "seconds_per_video": scoring.seconds_per_video,
+            "may_grow": self.config.cluster.may_grow,
         }
 
     def _say_epoch(self, metrics: Mapping[str, float]) -> None:

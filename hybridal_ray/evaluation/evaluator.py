@@ -33,6 +33,7 @@ def evaluate_checkpoint(
     videos_per_chunk: int,
     seconds_per_video: float,
     batch_clips: int = 8,
+    may_grow: bool = False,
     progress: Progress | None = None,
 ) -> Metrics:
     """Detects on every video and compares with the truth.
@@ -55,6 +56,7 @@ def evaluate_checkpoint(
         videos_per_chunk: Videos in a part file.
         seconds_per_video: After which a video counts as hung.
         batch_clips: Clips run at once.
+        may_grow: An autoscaler will bring missing nodes.
         progress: Called with the videos done and all videos.
 
     Returns:
@@ -68,7 +70,7 @@ def evaluate_checkpoint(
     truth_columns(truth, video_ids, len(classes))  # refused now, not after the pass
     if device.startswith("cuda") and actors > 0 and gpus_per_actor == 0:
         raise UserError(
-            f"evaluation.device: {device!r} needs actors that reserve a GPU, but evaluation.gpus_per_actor is 0; "
+            f"device: {device!r} needs actors that reserve a GPU, but scoring.gpus_per_actor is 0; "
             "expected a positive number, such as 1 or 0.5"
         )
     predictions_dir = storage.join(out_dir, "predictions")
@@ -84,7 +86,8 @@ def evaluate_checkpoint(
         videos_per_chunk=videos_per_chunk,
         seconds_per_video=seconds_per_video,
         progress=progress,
-        field="evaluation.actors",
+        may_grow=may_grow,
+        field="scoring.actors",
     )
     if len(summary.failed) == len(videos):
         video_id, reason = next(iter(summary.failed.items()))
