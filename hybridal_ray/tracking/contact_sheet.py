@@ -15,8 +15,9 @@ from hybridal_ray.tracking.style import FAINT, cluster_colour
 MAX_FRAMES = 48
 COLUMNS = 8
 
-_TILE_WIDTH, _GAP, _MARGIN = 168, 8, 24
+_TILE_WIDTH, _GAP, _VIDEO_GAP, _MARGIN = 168, 4, 14, 24
 _TITLE, _CLUSTER_HEADING, _VIDEO_HEADING, _CAPTION = 62, 38, 22, 40
+_MIN_WIDTH = 660  # of the explanation beneath the title
 _DECODED = 1.5  # pixels decoded for each pixel of a tile, as figures are saved at 150 dots to the inch
 
 
@@ -96,7 +97,7 @@ def contact_sheet(
     known = [videos[video.video_id] for video in shown if video.video_id in videos]
     tall = tile_height(((video.width, video.height) for video in known), _TILE_WIDTH)
     row_height = _VIDEO_HEADING + tall + _CAPTION
-    width = 2 * _MARGIN + COLUMNS * (_TILE_WIDTH + _GAP) - _GAP
+    width = 2 * _MARGIN + max(_MIN_WIDTH, *(sum(map(_width, line)) + (len(line) - 1) * _VIDEO_GAP for line in lines))
     sheet = Sheet(width, _TITLE + headings * _CLUSTER_HEADING + len(lines) * row_height + _MARGIN / 2)
     count = sum(len(video.picks) for video in shown)
     title = f"Round {round_index}: the frames to label next"
@@ -112,7 +113,7 @@ def contact_sheet(
         x = float(_MARGIN)
         for video in line:
             _draw_video(sheet, x, y, tall, video, videos.get(video.video_id))
-            x += len(video.picks) * (_TILE_WIDTH + _GAP)
+            x += _width(video) + _VIDEO_GAP
         y += row_height
     return sheet.figure
 
@@ -128,6 +129,10 @@ def _flow(shown: Sequence[PickedVideo]) -> list[list[PickedVideo]]:
         lines[-1].append(video)
         used += len(video.picks)
     return lines
+
+
+def _width(video: PickedVideo) -> int:
+    return len(video.picks) * (_TILE_WIDTH + _GAP) - _GAP
 
 
 def _draw_cluster_heading(

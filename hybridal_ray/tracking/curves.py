@@ -43,7 +43,7 @@ def learning_curve(records: Sequence[RoundRecord], full_supervision: Mapping[str
             top = max(top, ceiling)
     axes.set(title="Accuracy on the test split", xlabel="labelled frames", ylabel="mean average precision")
     axes.set_ylim(0.0, min(1.02, max(0.1, 1.15 * top)))
-    axes.margins(x=0.09)
+    axes.set_xlim(0, max(1.0, 1.12 * frames[-1]))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.legend(loc="lower right")

@@ -25,20 +25,19 @@ def project(
         others: (M, D), projected along; M may be 0.
 
     Returns:
-        (N, 2) and (M, 2), and the share of the variance, in [0, 1], along each axis. Missing axes (N or D below 2, no
-        variance) are 0.
+        (N, 2) and (M, 2), and the share of the variance, in [0, 1], along each axis. Axes that
+        the values do not have (N or D below 2, no variance) are 0.
     """
-    count = min(2, *values.shape)
-    components = PCA(n_components=count, svd_solver="full").fit(values.astype(np.float64))
-    shares = np.nan_to_num(components.explained_variance_ratio_)
-    planes = []
-    for points in (values, others):
-        plane = np.zeros((len(points), 2))
-        if len(points):
-            plane[:, :count] = components.transform(points.astype(np.float64))
-        planes.append(plane)
-    padded = [*shares.tolist(), 0.0, 0.0]
-    return planes[0], planes[1], (padded[0], padded[1])
+    planes = np.zeros((len(values), 2)), np.zeros((len(others), 2))
+    shares = np.zeros(2)
+    if (values != values[0]).any():
+        count = min(2, *values.shape)
+        components = PCA(n_components=count, svd_solver="full").fit(values.astype(np.float64))
+        shares[:count] = components.explained_variance_ratio_
+        for plane, points in zip(planes, (values, others), strict=True):
+            if len(points):
+                plane[:, :count] = components.transform(points.astype(np.float64))
+    return *planes, (float(shares[0]), float(shares[1]))
 
 
 def latent_map(

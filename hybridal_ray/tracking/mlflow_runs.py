@@ -101,15 +101,16 @@ class TrackedRun:
         """Sets tags, over those of the same name."""
         self._client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
-    def add_dataset(self, name: str, digest: str, source: str) -> None:
+    def add_dataset(self, name: str, digest: str, source: str, profile: str) -> None:
         """Names the data that the run learns from; the same again changes nothing.
 
         Args:
             name: Of the data set.
             digest: Hash of its content, at most 36 characters.
             source: Where it lies, as JSON.
+            profile: How large it is, as JSON.
         """
-        dataset = Dataset(name=name, digest=digest, source_type="hybridal_pool", source=source)
+        dataset = Dataset(name=name, digest=digest, source_type="hybridal_pool", source=source, profile=profile)
         context = [InputTag("mlflow.data.context", "active learning")]
         self._client.log_inputs(self.run_id, [DatasetInput(dataset, context)])
 

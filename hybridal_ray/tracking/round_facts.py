@@ -50,7 +50,7 @@ def curve_points(record: RoundRecord) -> list[Point]:
         "labour_seconds": record.labour_seconds,
     }
     metrics = {name: value for name, value in record.metrics.items() if name != "per_class"}
-    seconds = {f"seconds/{stage}": value for stage, value in record.stage_seconds.items()}
+    seconds = {f"{stage}_seconds": value for stage, value in record.stage_seconds.items()}
     return list(_points({**budget, **metrics, **seconds}, record.labelled_frames))
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from mlflow import MlflowClient
-from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_NAME
 
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Pool
@@ -89,6 +89,7 @@ class RunSender:
         self._parent.set_tags(
             {
                 MLFLOW_GIT_COMMIT: provenance.git_revision,
+                MLFLOW_SOURCE_NAME: "hybridal-ray",
                 "git_revision": provenance.git_revision,
                 "pool": pool.name,
                 "pool_identity": provenance.pool_identity,
@@ -97,7 +98,10 @@ class RunSender:
             }
         )
         self._parent.add_settings(flat_settings(read_configuration(self._run_root)))
-        self._parent.add_dataset(pool.name, provenance.pool_identity, json.dumps({"uri": pool.root}))
+        profile = {"videos": len(pool.videos), "boxes": len(pool.tubes), "classes": len(pool.classes)}
+        self._parent.add_dataset(
+            pool.name, provenance.pool_identity, source=json.dumps({"uri": pool.root}), profile=json.dumps(profile)
+        )
         names = ("config.yaml", "provenance.json")
         self._parent.put_files({name: storage.read_bytes(storage.join(self._run_root, name)) for name in names})
 

@@ -1,16 +1,18 @@
 """Meeting a tracking server without waiting for it: a probe before the first call, and short patience during calls."""
 
 import os
-import socket
+import ssl
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from hybridal_ray.errors import UserError
 
-PROBE_SECONDS = 3.0
+CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 10.0
 
 # MLflow's own defaults retry one call for minutes; a round must not wait that long for its tracking server.
 _PATIENCE = {
@@ -20,11 +22,12 @@ _PATIENCE = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
 
 class ServerUnreachableError(Exception):
-    """No one listens where the tracking URI points."""
+    """No one answers where the tracking URI points."""
 
 
 @contextmanager
@@ -49,7 +52,8 @@ def make_ready(tracking_uri: str) -> None:
         tracking_uri: ``http(s)://…`` is probed; ``sqlite:///…`` gets its folder; others are left to MLflow.
 
     Raises:
-        ServerUnreachableError: Nothing accepts a connection within `PROBE_SECONDS`.
+        ServerUnreachableError: Nothing accepts a connection within `CONNECT_SECONDS`, or what does gives no HTTP
+            answer, whatever it says, within `ANSWER_SECONDS`.
         UserError: The URI has no host.
     """
     parts = urlsplit(tracking_uri)
@@ -57,7 +61,7 @@ def make_ready(tracking_uri: str) -> None:
         if parts.hostname is None:
             raise UserError(f"tracking URI {tracking_uri!r}: it names no host, expected http://HOST:PORT")
         if not _goes_through_proxy(parts.scheme, parts.hostname):
-            _probe(parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme])
+            _probe(parts.scheme, parts.hostname, parts.port)
     elif parts.scheme == "sqlite" and parts.path.strip("/"):
         Path(parts.path.removeprefix("/")).parent.mkdir(parents=True, exist_ok=True)
 
@@ -68,11 +72,24 @@ def without_credentials(tracking_uri: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else tracking_uri
 
 
-def _probe(host: str, port: int) -> None:
+def _probe(scheme: str, host: str, port: int | None) -> None:
+    connection: HTTPConnection
+    if scheme == "https":
+        # Whom to trust is decided by the calls that carry something; the probe only asks whether anyone is there.
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        connection = HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=trusting)
+    else:
+        connection = HTTPConnection(host, port, timeout=CONNECT_SECONDS)
     try:
-        socket.create_connection((host, port), timeout=PROBE_SECONDS).close()
-    except OSError as error:
-        raise ServerUnreachableError(f"nothing answers on {host}:{port} ({error})") from error
+        connection.connect()
+        connection.sock.settimeout(ANSWER_SECONDS)
+        connection.request("HEAD", "/")
+        connection.getresponse()
+    except (OSError, HTTPException) as error:
+        raise ServerUnreachableError(f"nothing answers on {host}:{connection.port} ({error})") from error
+    finally:
+        connection.close()
 
 
 def _goes_through_proxy(scheme: str, host: str) -> bool:

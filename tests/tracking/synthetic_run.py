@@ -19,7 +19,9 @@ CLASSES = ("wave", "kick")
 FRAMES, WIDTH, HEIGHT = 12, 64, 48
 FRAMES_A_VIDEO = 2  # labelled in each video of a purchase
 LATENT = 6
-SPEC = DetectorSpec("compact", num_classes=2, input_size=32, clip_frames=4, clip_stride=1, options={"width": 4})
+SPEC = DetectorSpec(
+    "compact", num_classes=2, input_size=32, clip_frames=4, clip_stride=1, options={"width": 8, "pyramid_width": 8}
+)
 
 
 def write_pool(root: Path, train: int = 8, test: int = 4) -> Pool:

@@ -27,7 +27,7 @@ def test_curves_step_by_labelled_frames(finished_run: Path, squares: Pool) -> No
     points = [point for record in read_rounds(str(finished_run), squares) for point in curve_points(record)]
     curve = [(point.step, point.value) for point in points if point.name == "frame_map_at_0.5"]
     assert curve == [(4, pytest.approx(0.32)), (8, pytest.approx(0.512))]
-    assert Point("seconds/train", 12.5, 8) in points
+    assert Point("train_seconds", 12.5, 8) in points
     assert Point("labour_seconds", 24.0, 8) in points
 
 
