@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,13 +40,16 @@ def choose_device(name: str) -> torch.device:
     """``auto`` is the GPU where there is one; other names are torch's.
 
     Raises:
-        UserError: A GPU is asked for by name, and there is none.
+        UserError: A GPU is asked for by name and there is none, or the name is none of torch's.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"device: {name!r} was asked for, but torch sees no GPU; expected auto or cpu here")
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"device: {name!r} is no device of torch's; expected auto, cpu or cuda") from error
 
 
 def save_detector(directory: str, spec: DetectorSpec, weights: Mapping[str, Tensor], centres: Tensor | None) -> None:
@@ -74,11 +78,15 @@ def load_detector(directory: str, device: str | torch.device = "cpu") -> LoadedD
         device: Where the detector goes.
 
     Raises:
-        UserError: A file is missing, or the weights do not fit the specification.
+        UserError: A file is missing or damaged, or the weights do not fit the specification.
     """
-    spec = DetectorSpec(**storage.read_json(storage.join(directory, SPEC_FILE)))
+    spec = _read_spec(storage.join(directory, SPEC_FILE))
     location = storage.join(directory, WEIGHTS_FILE)
-    state = torch.load(io.BytesIO(storage.read_bytes(location)), map_location="cpu", weights_only=True)
+    content = storage.read_bytes(location)
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(f"{location}: not a readable file of weights: {error}") from error
     with torch.random.fork_rng(devices=[]):
         detector = build_detector(spec)
     try:
@@ -89,3 +97,10 @@ def load_detector(directory: str, device: str | torch.device = "cpu") -> LoadedD
     return LoadedDetector(
         detector=detector.to(device).eval(), spec=spec, centres=None if centres is None else centres.numpy()
     )
+
+
+def _read_spec(location: str) -> DetectorSpec:
+    try:
+        return DetectorSpec(**storage.read_json(location))
+    except TypeError as error:
+        raise UserError(f"{location}: not the specification of a detector: {error}") from error

@@ -117,7 +117,8 @@ class CompactDetector(nn.Module):
         """Class logits (N, C, T, h, w) and the features behind them; each cell sees its own place over all frames."""
         over_time = _frames_as_axis(level, num_clips)
         average = over_time.mean(dim=2, keepdim=True).expand_as(over_time)
-        motion = over_time.diff(dim=2).abs().mean(dim=2, keepdim=True).expand_as(over_time)
+        steps = max(over_time.shape[2] - 1, 1)  # a clip of one frame has no motion
+        motion = (over_time.diff(dim=2).abs().sum(dim=2, keepdim=True) / steps).expand_as(over_time)
         context = torch.cat([over_time, average, motion], dim=1)
         hidden = self.class_dropout(_frames_as_axis(self.class_body(_frames_as_batch(context)), num_clips))
         return _frames_as_axis(self.class_head(_frames_as_batch(hidden)), num_clips), hidden
