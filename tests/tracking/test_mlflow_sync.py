@@ -2,6 +2,8 @@
 
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -172,7 +174,8 @@ class _AlwaysUnavailable(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.send_error(503)
 
-    do_GET = do_POST = do_HEAD  # noqa: N815
+    def do_GET(self) -> None:
+        self.send_error(503)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -269,6 +272,11 @@ def test_changed_settings_keep_the_first_value(run: Path, squares: Pool, store: 
     assert store.sync(run, squares).error is None
     params = store.runs("run")[0].data.params
     assert (params["seed"], params["actors"]) == ("0", "4")
+
+
+def test_mlflow_is_imported_only_to_send() -> None:
+    program = "import sys, hybridal_ray.tracking.mlflow_sync; sys.exit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_requirements_drop_build_tags() -> None:
