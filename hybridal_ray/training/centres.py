@@ -47,9 +47,11 @@ def start_centres(
     counts = np.bincount(fitted.labels_, minlength=len(order))[order]
     device = next(detector.parameters()).device
     centres = torch.tensor(fitted.cluster_centers_[order], dtype=torch.float32, device=device)
+    seen = torch.tensor(counts, dtype=torch.float32, device=device)
     if world_size > 1:
         dist.broadcast(centres, src=0)
-    return centres, torch.tensor(counts, dtype=torch.float32, device=device)
+        dist.broadcast(seen, src=0)
+    return centres, seen
 
 
 @torch.no_grad()

@@ -56,14 +56,16 @@ def window_means(foreground: npt.NDArray[np.bool_], exists: npt.NDArray[np.bool_
         window: W.
 
     Returns:
-        (T, H, W'), in [0, 1], over the frames that exist.
+        (T, H, W'), in [0, 1], over the frames that exist. Where a short video repeats its last frame, that frame's own
+        pseudo-label counts too, so that a window wholly beyond the end has a mean.
     """
-    counted = foreground * exists[:, None, None]
     length = 2 * window + 1
-    frames = len(foreground) - 2 * window
-    sums = np.stack([counted[t : t + length].sum(axis=0) for t in range(frames)])
-    counts = np.array([exists[t : t + length].sum() for t in range(frames)])
-    return (sums / counts[:, None, None]).astype(np.float32)
+    means = []
+    for first in range(len(foreground) - 2 * window):
+        counted = exists[first : first + length].copy()
+        counted[window] = True
+        means.append(foreground[first : first + length][counted].mean(axis=0))
+    return np.stack(means).astype(np.float32)
 
 
 def clip_weights(
