@@ -1,8 +1,9 @@
 """The sources that the clips of the demo pool are cut from, and which clips are cut.
 
-Scene, leading action, number of actors and number of clips of a source follow a low-discrepancy sequence, so that
-any number of sources holds them nearly in the wanted shares. All else of a source is drawn from a generator seeded
-by (seed, source), and all of a clip by (seed, source, clip): no source depends on how many there are.
+Scene, leading action (what its first actor usually does), number of actors and number of clips of a source follow
+a low-discrepancy sequence, so that any number of sources holds them nearly in the wanted shares. All else of a
+source is drawn from a generator seeded by (seed, source), and all of a clip by (seed, source, clip): no source
+depends on how many there are.
 """
 
 from collections.abc import Mapping
@@ -42,7 +43,7 @@ class Actor:
     Attributes:
         body: Proportions and clothes.
         carriage: How it stands, and holds the limbs that an action leaves free.
-        action: Class name, or None for a bystander who does nothing.
+        action: Class name of what it usually does, or None for a bystander who does nothing.
         height: Standing height, of the frame's height.
         period: Frames that one repetition of the action takes.
         facing: 1 to the right, -1 to the left.
@@ -148,7 +149,7 @@ def scene_of_group(seed: int, group: str) -> str:
 
 
 def leading_action_of(seed: int, source: int) -> str:
-    """The action of the first actor of a source."""
+    """What the first actor of a source usually does."""
     shares = {name: share for name, (_, share) in ACTIONS.items()}
     return _choose(_traits(seed, source)[1], shares)
 

@@ -3,12 +3,12 @@
 Positions are pixels of the frame. Every random number comes from the generator of the clip.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-from hybridal_ray.pool.demo.actions import ACTIONS, stand
+from hybridal_ray.pool.demo.actions import ACTIONS, CLASSES, stand
 from hybridal_ray.pool.demo.difficulty import DemoDifficulty
 from hybridal_ray.pool.demo.figures import Floats, Limbs, Pose, limbs_of
 from hybridal_ray.pool.demo.sources import CLIP_STREAM, Actor, Source, stream
@@ -78,10 +78,18 @@ def stage_clip(source: Source, seed: int, clip: int, difficulty: DemoDifficulty)
     num_frames = int(rng.integers(FRAMES_A_CLIP[0], FRAMES_A_CLIP[1] + 1))
     camera = _move_camera(rng, source.camera, num_frames, difficulty)
     lanes = [(0.0, FRAME_SIZE)] if len(source.cast) == 1 else [(0, 0.5 * FRAME_SIZE), (0.5 * FRAME_SIZE, FRAME_SIZE)]
+    cast = [replace(actor, action=_action_of_clip(rng, actor, difficulty)) for actor in source.cast]
     performances = [_perform(rng, actor, (0.0, FRAME_SIZE), camera, difficulty) for actor in source.bystanders] + [
-        _perform(rng, actor, lane, camera, difficulty) for actor, lane in zip(source.cast, lanes, strict=True)
+        _perform(rng, actor, lane, camera, difficulty) for actor, lane in zip(cast, lanes, strict=True)
     ]
     return Staging(num_frames, camera, tuple(performances))
+
+
+def _action_of_clip(rng: np.random.Generator, actor: Actor, difficulty: DemoDifficulty) -> str | None:
+    """The action that is usual in the source, or one drawn anew."""
+    if rng.random() < difficulty.usual_action_share:
+        return actor.action
+    return str(rng.choice(CLASSES, p=[share for _, share in ACTIONS.values()]))
 
 
 def _perform(
