@@ -49,14 +49,21 @@ def main() -> None:
     arguments = parser.parse_args()
     out = arguments.out.absolute()
     runs = [(arm, seed) for seed in range(arguments.seeds) for arm in arguments.arms]
+    results: list[dict[str, Any]] = []
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        curves = list(pool.map(lambda run: _run(arguments.config, out, run[0], run[1], arguments.set), runs))
-    results = [curve for curve in curves if curve is not None]
-    (out / "curves.json").write_text(json.dumps({"settings": arguments.set, "curves": results}, indent=1))
-    table = _table(arguments.arms, results)
-    (out / "curves.md").write_text(table)
-    _draw(arguments.arms, results, out / "curves.png")
-    print(table)
+        pending = [pool.submit(_run, arguments.config, out, arm, seed, arguments.set) for arm, seed in runs]
+        for done in concurrent.futures.as_completed(pending):
+            curve = done.result()
+            if curve is not None:
+                results.append(curve)
+                _write(out, arguments.arms, sorted(results, key=lambda c: (c["arm"], c["seed"])), arguments.set)
+    print((out / "curves.md").read_text())
+
+
+def _write(out: Path, arms: Sequence[str], results: Sequence[Mapping[str, Any]], overrides: Sequence[str]) -> None:
+    (out / "curves.json").write_text(json.dumps({"settings": list(overrides), "curves": results}, indent=1))
+    (out / "curves.md").write_text(_table(arms, results))
+    _draw(arms, results, out / "curves.png")
 
 
 def _run(config: str, out: Path, arm: str, seed: int, overrides: Sequence[str]) -> dict[str, Any] | None:

@@ -91,6 +91,7 @@ class TrainingConfig(Section):
     weight_decay: float = Field(1e-4, ge=0)
     clip_norm: float = Field(1.0, gt=0)
     flip: bool = Field(True, description="Mirror half of the clips.")
+    colour: float = Field(0.7, ge=0, le=1, description="Strength of the colour augmentation.")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     cache_mib: int = Field(1024, ge=0, description="Decoded frames kept by each worker, in MiB.")
     warm_start: bool = Field(False, description="Start from the last round's weights instead of fresh ones.")

@@ -60,6 +60,7 @@ class OptimiserSettings:
         weight_decay: Of AdamW.
         clip_norm: Largest norm of the gradient.
         flip: Whether half of the clips are mirrored.
+        colour: Strength of the colour augmentation, see `hybridal_ray.training.colour.jitter_colours`.
         precision: ``auto`` is bfloat16 on a GPU that has it, float32 elsewhere.
         cache_mib: Decoded frames that each worker keeps, in MiB.
     """
@@ -73,5 +74,6 @@ class OptimiserSettings:
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
     flip: bool = True
+    colour: float = 0.7
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     cache_mib: int = 1024

@@ -21,6 +21,7 @@ from hybridal_ray.pool.ledger import VideoLabels
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.training.batches import ClipSource, TrainingBatch, prefetched
 from hybridal_ray.training.centres import start_centres
+from hybridal_ray.training.colour import jitter_colours
 from hybridal_ray.training.losses.actor_class import actor_class_loss
 from hybridal_ray.training.losses.deep_clustering import clustering_loss, update_centres
 from hybridal_ray.training.losses.mask import weighted_bce, weighted_dice
@@ -171,7 +172,7 @@ def _losses(
     """The terms of the loss on one batch, by name, and the latents (N, D)."""
     precision = _precision(task.optimiser.precision, batch.frames.device)
     with torch.autocast(batch.frames.device.type, dtype=precision, enabled=precision is not torch.float32):
-        output = model(normalise(batch.frames))
+        output = model(jitter_colours(normalise(batch.frames), task.optimiser.colour))
     logits = output.mask_logits.float()
     foreground = (batch.instances > 0).to(logits.dtype)
     terms = {
