@@ -169,7 +169,8 @@ class Rounds:
             )
             return self._keep(round_index, selection)
 
-        self._stage(round_index, "select", work)
+        # A budget that was raised since may buy what the former one could not.
+        self._stage(round_index, "select", work, anew=self._picked_nothing(round_index))
 
     def label(self, round_index: int | None) -> None:
         """Has the picked frames labelled, for the training of the next round."""
@@ -189,7 +190,7 @@ class Rounds:
 
     def budget_is_spent(self, round_index: int) -> bool:
         """Whether the round picked nothing: the pool or the budget in frames is used up."""
-        spent = self.store.stage(round_index, "select").summary()["frames"] == 0
+        spent = self._picked_nothing(round_index)
         if spent:
             self.say(f"round {round_index}: nothing is left to buy; the run ends here")
         return spent
@@ -206,10 +207,16 @@ class Rounds:
         if error is not None:
             self.say(f"tracking: {error}; nothing is lost, the run directory has it all and it is sent later")
 
-    def _stage(self, round_index: int | None, name: str, work: Callable[[], Mapping[str, Any]]) -> None:
+    def _picked_nothing(self, round_index: int) -> bool:
+        stage = self.store.stage(round_index, "select")
+        return stage.done and stage.summary()["frames"] == 0
+
+    def _stage(
+        self, round_index: int | None, name: str, work: Callable[[], Mapping[str, Any]], *, anew: bool = False
+    ) -> None:
         stage = self.store.stage(round_index, name)
         where = "start" if round_index is None else f"round {round_index}"
-        if stage.done:
+        if stage.done and not anew:
             self.say(f"{where}: {name} is done already")
             return
         self.say(f"{where}: {name} …")
