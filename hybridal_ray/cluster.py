@@ -3,12 +3,14 @@
 import os
 import socket
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from hybridal_ray.errors import UserError
 
 CONNECT_SECONDS = 5.0
+LOOPBACK = ("127.0.0.1", "localhost")
+
+_EXPECTED = "expected host:port of a Ray head, ray://host:port, auto or local"
 
 
 def connect(address: str | None = None) -> None:
@@ -19,19 +21,22 @@ def connect(address: str | None = None) -> None:
             a job joins its own cluster, and any other process starts a cluster on this machine.
 
     Raises:
-        UserError: Nothing answers at the address. (Ray itself would go on trying for minutes.)
+        UserError: The address has another form, or nothing answers there. (Ray itself would try for minutes.)
     """
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    wanted = address or os.environ.get("RAY_ADDRESS") or ("auto" if in_job() else "local")
+    host = None if wanted in ("auto", "local") else _probe(wanted)
+    if host is None or host in LOOPBACK:
+        # Else Ray replaces 127.0.0.1 by the address of the network card: a local cluster would listen on every
+        # interface, and one that listens on loopback would not be found. Read when Ray is imported.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     import ray
 
     if ray.is_initialized():
         return
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    wanted = address or os.environ.get("RAY_ADDRESS")
-    if wanted not in (None, "auto", "local"):
-        _probe(str(wanted))
     try:
-        ray.init(address=wanted or ("auto" if in_job() else "local"), log_to_driver=True, include_dashboard=False)
+        ray.init(address=wanted, log_to_driver=True, include_dashboard=False if wanted == "local" else None)
     except ConnectionError as error:
         raise UserError(f"RAY_ADDRESS={wanted}: no Ray cluster is running there; start one with `ray start`") from error
 
@@ -48,27 +53,44 @@ def check_room(demands: Mapping[str, tuple[int, float, float]]) -> None:
         demands: By configuration field, how many processes run at a time, and the CPUs and GPUs of each.
 
     Raises:
-        UserError: Names the field, what it asks for and what the cluster has.
+        UserError: Names the field, what it asks for and what the nodes of the cluster have.
     """
     import ray
 
-    room: dict[str, Any] = ray.cluster_resources()
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     for field, (processes, cpus, gpus) in demands.items():
-        for kind, each in (("CPU", cpus), ("GPU", gpus)):
-            if processes * each > room.get(kind, 0.0) + 1e-6:
-                raise UserError(
-                    f"{field}={processes}: asks for {processes * each:g} {kind} ({each:g} each), "
-                    f"the cluster has {room.get(kind, 0.0):g}; lower it, add nodes, or set cluster.may_grow=true "
-                    "where an autoscaler will add them"
-                )
+        room = sum(_room_on(node, {"CPU": cpus, "GPU": gpus}, processes) for node in nodes)
+        if room < processes:
+            each = f"{cpus:g} CPU" + (f" and {gpus:g} GPU" if gpus else "")
+            there = "; ".join(f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes)
+            raise UserError(
+                f"{field}={processes}: asks for {processes} processes of {each} each, the cluster has room for {room} "
+                f"(its nodes: {there}); lower it, add nodes, or set cluster.may_grow=true where an autoscaler adds them"
+            )
 
 
-def _probe(address: str) -> None:
+def _room_on(node: Mapping[str, float], each: Mapping[str, float], wanted: int) -> int:
+    """How many processes fit on an idle node, at most `wanted`; one process does not spread over nodes."""
+    # Fractions such as 3 × 0.1 fall short of their sum by rounding.
+    counts = [int(node.get(name, 0.0) / amount + 1e-6) for name, amount in each.items() if amount > 0]
+    return min([wanted, *counts])
+
+
+def _probe(address: str) -> str:
+    """Knocks at an address.
+
+    Returns:
+        Its host.
+    """
     parts = urlsplit(address if "//" in address else f"//{address}")
     try:
-        with socket.create_connection((parts.hostname or "", parts.port or 10001), timeout=CONNECT_SECONDS):
-            pass
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"RAY_ADDRESS={address}: nothing answers there ({error}); expected a running Ray head"
-        ) from error
+        host, port = parts.hostname, parts.port or (10001 if parts.scheme == "ray" else None)
+    except ValueError:
+        host, port = None, None
+    if host is None or port is None or parts.scheme not in ("", "ray"):
+        raise UserError(f"RAY_ADDRESS={address}: {_EXPECTED}")
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise UserError(f"RAY_ADDRESS={address}: nothing answers there ({error}); {_EXPECTED}") from error
+    return host

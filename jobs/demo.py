@@ -1,0 +1,110 @@
+"""The demo: a Ray head on this machine, the loop as a Ray job on it, its progress followed to the table of rounds.
+
+``python jobs/demo.py --config configs/demo.yaml --root DIR [key=value …]``, or ``--stop`` for the head of a demo that
+was killed.
+"""
+
+import argparse
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import sysconfig
+import uuid
+from pathlib import Path
+
+from hybridal_ray import local_head
+from hybridal_ray.config import load_config
+from hybridal_ray.errors import UserError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ADDRESS = f"http://127.0.0.1:{local_head.PORT}"
+
+
+def main() -> int:
+    """Runs the demo.
+
+    Returns:
+        0; 1 when the job failed; 2, after one line that says why, for what the user can mend.
+    """
+    parser = argparse.ArgumentParser(description="Runs the active-learning loop as a job on a local Ray head.")
+    parser.add_argument("--config", default="configs/demo.yaml", help="YAML file, below the repository")
+    parser.add_argument("--root", type=Path, required=True, help="where the demo keeps its pool and runs")
+    parser.add_argument("--stop", action="store_true", help="only end the head that a demo left behind")
+    parser.add_argument("overrides", nargs="*", help="dotted.key=value")
+    arguments = parser.parse_args()
+    root = arguments.root.absolute()
+    record = root / "ray-head.json"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        if arguments.stop:
+            _stop(record)
+            return 0
+        overrides = [f"root={root}", *arguments.overrides]
+        config = load_config(REPOSITORY / arguments.config, overrides)
+        cpus = max(config.training.workers, config.scoring.actors, os.cpu_count() or 1)
+        return _run_on_head(record, cpus, ["--config", arguments.config, *overrides])
+    except UserError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+
+
+def _run_on_head(record: Path, cpus: int, arguments: list[str]) -> int:
+    """Submits to the head that runs, or to one that lives as long as the demo."""
+    if local_head.head_runs():
+        print(f"demo: using the Ray head that runs at {ADDRESS}", flush=True)
+        return _submit(arguments)
+    print(f"demo: starting a Ray head at {ADDRESS}, for the time of the demo", flush=True)
+    try:
+        local_head.start_head(record, cpus=cpus)
+        return _submit(arguments)
+    finally:
+        _stop(record)
+
+
+def _submit(arguments: list[str]) -> int:
+    """Runs ``ray job submit`` and shows what it says; a job whose submitter is interrupted is stopped."""
+    ray = os.path.join(sysconfig.get_path("scripts"), "ray")
+    job = f"demo-{uuid.uuid4().hex[:8]}"
+    submit = ["job", "submit", "--address", ADDRESS, "--submission-id", job, "--working-dir", ".", "--log-color=false"]
+    submit += ["--", "python", "jobs/al_loop.py", *arguments]
+    print(f"demo: ray {shlex.join(submit)}", flush=True)
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "RAY_AUTH_MODE": "disabled"}
+    process = subprocess.Popen(
+        [ray, *submit], cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        reason = _follow(process)
+    except BaseException:
+        subprocess.run([ray, "job", "stop", "--address", ADDRESS, job], check=False)
+        raise
+    code = process.wait()
+    if code != 0:
+        print(f"demo: the job failed: {reason or 'see what it said above'}", file=sys.stderr, flush=True)
+    return code
+
+
+def _follow(process: "subprocess.Popen[str]") -> str | None:
+    """Shows what the job says as it comes, but not the copy of it all that Ray appends to a failed job.
+
+    Returns:
+        What the job gave as the reason of its end, if it did.
+    """
+    reason, repeats = None, False
+    for line in process.stdout or ():
+        repeats = repeats or "last available logs" in line
+        if not repeats:
+            print(line, end="", flush=True)
+        if line.startswith("al_loop: "):
+            reason = line.removeprefix("al_loop: ").strip()
+    return reason
+
+
+def _stop(record: Path) -> None:
+    if local_head.stop_head(record):
+        print("demo: the Ray head that the demo had started is stopped", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
