@@ -52,7 +52,7 @@ def test_boxes_move_linearly_corner_by_corner_and_are_held_at_the_ends() -> None
 def test_extents_reach_half_way_to_a_labelled_frame_without_the_actor(
     present: list[int], absent: list[int], extent: tuple[int, int]
 ) -> None:
-    labels = {frame: (actor("a", 0, 0, 4, 4),) for frame in present} | {frame: () for frame in absent}
+    labels = {frame: (actor("a", 0, 0, 4, 4),) for frame in present} | dict.fromkeys(absent, ())
     (track,) = tracks_of(labels, num_frames=100)
     assert (track.first, track.last) == extent
 

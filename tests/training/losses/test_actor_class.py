@@ -1,0 +1,112 @@
+"""Oracles: loops over clips, actors, frames and cells in double precision, and torch's cross-entropy of one actor."""
+
+import math
+
+import pytest
+import torch
+
+from hybridal_ray.detectors.interface import DetectorOutput
+from hybridal_ray.training.losses.actor_class import actor_class_loss
+
+CLIPS, CLASSES, FRAMES, SIDE, CELLS = 3, 4, 2, 8, 2
+ACTOR_CLASSES = torch.tensor([[2, 0], [1, -1], [3, 1]])
+
+
+def made_up(seed: int = 0, *, maps: bool = True) -> tuple[DetectorOutput, torch.Tensor, torch.Tensor]:
+    """Output, instances and weights; actor 2 of the last clip is never seen."""
+    generator = torch.Generator().manual_seed(seed)
+    instances = torch.randint(0, 3, (CLIPS, FRAMES, SIDE, SIDE), generator=generator)
+    instances[1] = instances[1].clamp_max(1)
+    instances[2] = instances[2].clamp_max(1)
+    weights = torch.rand(CLIPS, FRAMES, SIDE, SIDE, generator=generator, dtype=torch.float64)
+    scores = torch.randn(CLIPS, CLASSES, generator=generator, dtype=torch.float64, requires_grad=True)
+    class_maps = torch.randn(CLIPS, CLASSES, FRAMES, CELLS, CELLS, generator=generator, requires_grad=True)
+    masks = torch.zeros(CLIPS, FRAMES, SIDE, SIDE)
+    return DetectorOutput(masks, scores, scores, class_maps if maps else None), instances, weights
+
+
+def cross_entropy(logits: list[float], target: int) -> float:
+    return math.log(sum(math.exp(logit) for logit in logits)) - logits[target]
+
+
+def area(instances: torch.Tensor, weights: torch.Tensor, actor: int) -> float:
+    return sum(
+        weights[t, y, x].item()
+        for t in range(FRAMES)
+        for y in range(SIDE)
+        for x in range(SIDE)
+        if instances[t, y, x] == actor + 1
+    )
+
+
+def pooled_logits(maps: torch.Tensor, instances: torch.Tensor, weights: torch.Tensor, actor: int) -> list[float]:
+    """Mean of the cells' logits, each pixel of the actor counting by its weight."""
+    sums, total = [0.0] * CLASSES, 0.0
+    for t in range(FRAMES):
+        for y in range(SIDE):
+            for x in range(SIDE):
+                if instances[t, y, x] == actor + 1:
+                    weight = weights[t, y, x].item()
+                    total += weight
+                    for c in range(CLASSES):
+                        sums[c] += weight * maps[c, t, y * CELLS // SIDE, x * CELLS // SIDE].item()
+    return [value / total for value in sums]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_class_maps_each_actor_is_classified_by_the_cells_under_it(seed: int) -> None:
+    output, instances, weights = made_up(seed)
+    expected = 0.0
+    for n in range(CLIPS):
+        losses = [
+            cross_entropy(pooled_logits(output.class_maps[n], instances[n], weights[n], actor), target)
+            for actor, target in enumerate(ACTOR_CLASSES[n].tolist())
+            if target >= 0 and area(instances[n], weights[n], actor) > 0
+        ]
+        expected += sum(losses) / len(losses) / CLIPS
+    found = actor_class_loss(output, instances, weights.float(), ACTOR_CLASSES)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_without_class_maps_a_clip_has_the_class_of_its_largest_actor(seed: int) -> None:
+    output, instances, weights = made_up(seed, maps=False)
+    expected = 0.0
+    for n in range(CLIPS):
+        areas = [area(instances[n], weights[n], actor) for actor in range(2)]
+        target = ACTOR_CLASSES[n, areas.index(max(areas))].item()
+        expected += cross_entropy(output.class_scores[n].tolist(), int(target)) / CLIPS
+    assert actor_class_loss(output, instances, weights, ACTOR_CLASSES).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("maps", [True, False])
+def test_clips_without_actors_or_weight_add_nothing(maps: bool) -> None:
+    output, instances, weights = made_up(maps=maps)
+    instances[0] = 0
+    weights[1] = 0
+    loss = actor_class_loss(output, instances, weights.float(), ACTOR_CLASSES)
+    scored = output.class_maps if maps else output.class_scores
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert (scored.grad[:2] == 0).all()
+    assert (scored.grad[2] != 0).any()
+
+
+@pytest.mark.parametrize("maps", [True, False])
+def test_a_batch_without_any_actor_costs_nothing_and_still_has_a_gradient(maps: bool) -> None:
+    output, instances, weights = made_up(maps=maps)
+    loss = actor_class_loss(output, torch.zeros_like(instances), weights, torch.zeros(CLIPS, 0, dtype=torch.int64))
+    assert loss.item() == 0
+    loss.backward()
+    assert (output.class_scores.grad == 0).all()
+
+
+def test_two_actors_of_one_clip_may_do_different_things() -> None:
+    maps = torch.zeros(1, 2, FRAMES, CELLS, CELLS)
+    maps[0, 0, :, :, 0], maps[0, 1, :, :, 1] = 9.0, 9.0  # class 0 on the left, class 1 on the right
+    instances = torch.zeros(1, FRAMES, SIDE, SIDE, dtype=torch.uint8)
+    instances[..., : SIDE // 2], instances[..., SIDE // 2 :] = 1, 2
+    output = DetectorOutput(torch.zeros(1), torch.zeros(1, 2), torch.zeros(1, 1), maps)
+    weights = torch.ones(1, FRAMES, SIDE, SIDE)
+    assert actor_class_loss(output, instances, weights, torch.tensor([[0, 1]])).item() < 1e-3
+    assert actor_class_loss(output, instances, weights, torch.tensor([[1, 0]])).item() > 8

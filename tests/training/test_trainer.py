@@ -1,0 +1,154 @@
+"""Oracles: a training in one go, bit by bit; a training in this process for one on Ray's workers."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import torch
+from made_up_labels import SPEC, write_pool
+
+from hybridal_ray.detectors.checkpoint import load_detector
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool.decoding import UnreadableVideo
+from hybridal_ray.pool.ledger import LABELS_SCHEMA
+from hybridal_ray.pool.tables import Video
+from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings
+from hybridal_ray.training.trainer import TrainingSummary, train_round
+
+OPTIMISER = OptimiserSettings(epochs=3, steps_per_epoch=3, batch_size=4, learning_rate=5e-3, warmup_steps=2)
+MadeUpPool = tuple[list[Video], pa.Table]
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> MadeUpPool:
+    return write_pool(tmp_path_factory.mktemp("pool"), videos=4, num_frames=14, labelled=(3, 10))
+
+
+def train_here(pool: MadeUpPool, out_dir: Path, **changes) -> TrainingSummary:
+    arguments = {
+        "spec": SPEC,
+        "videos": pool[0],
+        "labels": pool[1],
+        "out_dir": str(out_dir),
+        "loss": LossSettings(),
+        "clustering": ClusteringSettings(clusters=2, beta=1e-3, start=0.0),
+        "optimiser": OPTIMISER,
+        "seed": 5,
+        "round_index": 0,
+        "initial_checkpoint": None,
+        "workers": 0,
+        "cpus_per_worker": 1,
+        "gpus_per_worker": 0,
+        "device": "cpu",
+        "max_failures": 0,
+    }
+    return train_round(**arguments | changes)
+
+
+def weights_in(out_dir: Path) -> dict[str, torch.Tensor]:
+    return load_detector(str(out_dir / "checkpoint")).detector.state_dict()
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    expected = weights_in(other)
+    for name, tensor in weights_in(one).items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def test_a_round_leaves_a_detector_its_centres_and_its_history(pool: MadeUpPool, tmp_path: Path) -> None:
+    told: list[dict[str, float]] = []
+    summary = train_here(pool, tmp_path, progress=told.append)
+    loaded = load_detector(summary.checkpoint)
+    assert loaded.spec == SPEC
+    assert loaded.centres is not None
+    assert loaded.centres.shape[0] == 2
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert history == told
+    assert [set(epoch) >= {"epoch", "loss", "learning_rate", "seconds"} for epoch in history] == [True] * 3
+    assert (summary.epochs, summary.loss) == (3, history[-1]["loss"])
+
+
+@pytest.mark.parametrize("killed_after", [0, 1, 2])
+def test_a_training_that_was_cut_off_ends_with_the_same_bits(
+    pool: MadeUpPool, tmp_path: Path, killed_after: int
+) -> None:
+    def kill(metrics: dict[str, float]) -> None:
+        if metrics["epoch"] == killed_after:
+            raise KeyboardInterrupt
+
+    train_here(pool, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train_here(pool, tmp_path / "cut", progress=kill)
+    assert not (tmp_path / "cut" / "checkpoint").exists()
+    told: list[dict[str, float]] = []
+    train_here(pool, tmp_path / "cut", progress=told.append)
+    assert [metrics["epoch"] for metrics in told] == list(range(killed_after + 1, 3))
+    assert_same_weights(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_a_warm_start_begins_where_the_last_round_ended(pool: MadeUpPool, tmp_path: Path) -> None:
+    first = train_here(pool, tmp_path / "first")
+    still = dataclasses.replace(OPTIMISER, epochs=1, steps_per_epoch=1, learning_rate=1e-30)
+    train_here(pool, tmp_path / "warm", optimiser=still, initial_checkpoint=first.checkpoint)
+    assert_same_weights(tmp_path / "warm", tmp_path / "first")
+
+
+def test_videos_without_labels_and_labels_without_videos_take_no_part(pool: MadeUpPool, tmp_path: Path) -> None:
+    videos, labels = pool
+    labels_of_two = labels.slice(0, 4)
+    lost = Video("video-99", str(tmp_path / "not-there.mp4"), "train", "g", 14, 32, 32)
+    train_here((videos[:2], labels_of_two), tmp_path / "two")
+    train_here(([*videos, lost], labels_of_two), tmp_path / "more videos")
+    train_here((videos[:2], labels), tmp_path / "more labels")
+    assert_same_weights(tmp_path / "more videos", tmp_path / "two")
+    assert_same_weights(tmp_path / "more labels", tmp_path / "two")
+
+
+def test_what_the_user_can_mend_is_named(pool: MadeUpPool, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^training: 0 videos have labels"):
+        train_here((pool[0], LABELS_SCHEMA.empty_table()), tmp_path)
+    with pytest.raises(UserError, match=r"^training: 4 videos have labels, expected at least one a worker \(5\)"):
+        train_here(pool, tmp_path, workers=5)
+    with pytest.raises(UserError, match=r"^training\.batch_size: 4 clips do not divide evenly over 3 workers"):
+        train_here(pool, tmp_path, workers=3)
+    with pytest.raises(UserError, match=r"nowhere/detector\.json: no such file"):
+        train_here(pool, tmp_path, initial_checkpoint=str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match=r"^detector\.options\.depth: "):
+        train_here(pool, tmp_path, spec=dataclasses.replace(SPEC, options={"depth": 3}))
+
+
+def test_a_labelled_video_that_is_gone_ends_the_training_by_name(pool: MadeUpPool, tmp_path: Path) -> None:
+    gone = dataclasses.replace(pool[0][0], uri=str(tmp_path / "gone.mp4"))
+    with pytest.raises(UnreadableVideo, match=r"gone\.mp4"):
+        train_here(([gone], pool[1]), tmp_path / "out")
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+class TestOnRay:
+    def test_two_workers_train_as_one_process_does(self, pool: MadeUpPool, tmp_path: Path) -> None:
+        # Without dropout and colours, which workers draw for themselves, only the order of sums is another; a low
+        # rate keeps Adam from blowing that up.
+        spec = dataclasses.replace(SPEC, options={**SPEC.options, "dropout": 0.0})
+        optimiser = dataclasses.replace(OPTIMISER, learning_rate=5e-4, colour=0.0)
+        here = train_here(pool, tmp_path / "here", spec=spec, optimiser=optimiser)
+        there = train_here(pool, tmp_path / "ray", spec=spec, optimiser=optimiser, workers=2)
+        assert there.epochs == here.epochs
+        assert there.loss == pytest.approx(here.loss, rel=1e-3)
+        one, two = load_detector(here.checkpoint), load_detector(there.checkpoint)
+        assert two.spec == spec
+        assert two.centres == pytest.approx(one.centres, abs=1e-2)
+        history = [json.loads((tmp_path / name / "history.json").read_text()) for name in ("here", "ray")]
+        for mine, theirs in zip(*history, strict=True):
+            assert theirs["mask_loss"] == pytest.approx(mine["mask_loss"], rel=1e-3)
+            assert theirs["class_loss"] == pytest.approx(mine["class_loss"], rel=1e-3)
+
+    def test_an_error_of_a_worker_that_the_user_can_mend_comes_back_as_itself(
+        self, pool: MadeUpPool, tmp_path: Path
+    ) -> None:
+        gone = dataclasses.replace(pool[0][0], uri=str(tmp_path / "gone.mp4"))
+        with pytest.raises(UnreadableVideo, match=r"gone\.mp4"):
+            train_here(([gone], pool[1]), tmp_path / "out", workers=1)

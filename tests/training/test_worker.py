@@ -1,0 +1,145 @@
+"""Oracles: the same training not interrupted, bit by bit; rates worked out by hand."""
+
+import copy
+import dataclasses
+import math
+
+import pytest
+import torch
+from made_up_labels import SPEC, write_pool
+
+from hybridal_ray.detectors.building import build_detector
+from hybridal_ray.pool.ledger import labels_by_video
+from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings
+from hybridal_ray.training.worker import TrainingTask, learning_rate, train
+
+OPTIMISER = OptimiserSettings(
+    epochs=4, steps_per_epoch=6, batch_size=4, learning_rate=5e-3, warmup_steps=4, cache_mib=16
+)
+
+
+class MemorySession:
+    """One worker that keeps every epoch in memory."""
+
+    rank = 0
+    world_size = 1
+    device = torch.device("cpu")
+
+    def __init__(self, state: dict | None = None) -> None:
+        self.state = state
+        self.states: list[dict] = []
+        self.metrics: list[dict[str, float]] = []
+
+    def wrap(self, detector: torch.nn.Module) -> torch.nn.Module:
+        return detector
+
+    def resume(self) -> dict | None:
+        return copy.deepcopy(self.state)
+
+    def epoch_done(self, metrics: dict[str, float], state: dict) -> None:
+        self.metrics.append(metrics)
+        self.states.append(copy.deepcopy(state))
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> TrainingTask:
+    videos, labels = write_pool(tmp_path_factory.mktemp("pool"), videos=6, num_frames=14, labelled=(3, 10))
+    by_video = labels_by_video(labels)
+    return TrainingTask(
+        spec=SPEC,
+        videos=videos,
+        labels=[by_video[video.video_id] for video in videos],
+        loss=LossSettings(),
+        clustering=ClusteringSettings(clusters=2, beta=1e-3, start=0.5),
+        optimiser=OPTIMISER,
+        seed=3,
+        round_index=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(task: TrainingTask) -> MemorySession:
+    session = MemorySession()
+    train(task, session)
+    return session
+
+
+def same_weights(one: dict, other: dict) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_loss_falls_and_its_terms_add_up(task: TrainingTask, undisturbed: MemorySession) -> None:
+    history = undisturbed.metrics
+    assert [metrics["epoch"] for metrics in history] == [0, 1, 2, 3]
+    assert history[-1]["mask_loss"] < 0.8 * history[0]["mask_loss"]
+    for metrics in history:
+        total = metrics["mask_loss"] + metrics["class_loss"] + 1e-3 * metrics.get("clustering_loss", 0.0)
+        assert metrics["loss"] == pytest.approx(total, rel=1e-5)
+    assert undisturbed.states[-1]["history"] == history
+
+
+def test_centres_start_after_their_share_of_the_epochs(undisturbed: MemorySession) -> None:
+    assert [state["centres"] is None for state in undisturbed.states] == [True, True, False, False]
+    assert ["clustering_loss" in metrics for metrics in undisturbed.metrics] == [False, False, True, True]
+    # k-means saw 6 videos; each epoch since then, 6 batches of 4 clips.
+    assert [state["counts"].sum().item() for state in undisturbed.states[2:]] == [6 + 24, 6 + 48]
+
+
+@pytest.mark.parametrize("epochs_done", [1, 2, 3, 4])
+def test_going_on_from_a_checkpoint_gives_the_same_bits_as_not_stopping(
+    task: TrainingTask, undisturbed: MemorySession, epochs_done: int
+) -> None:
+    torch.manual_seed(epochs_done)  # another process has another generator
+    session = MemorySession(undisturbed.states[epochs_done - 1])
+    state, expected = train(task, session), undisturbed.states[-1]
+    assert len(session.metrics) == 4 - epochs_done
+    assert same_weights(state["weights"], expected["weights"])
+    assert torch.equal(state["centres"], expected["centres"])
+    assert torch.equal(state["counts"], expected["counts"])
+    for one, other in zip(state["history"], expected["history"], strict=True):
+        assert {**one, "seconds": 0.0} == {**other, "seconds": 0.0}
+
+
+def test_seed_and_round_make_another_training(task: TrainingTask, undisturbed: MemorySession) -> None:
+    short = dataclasses.replace(OPTIMISER, epochs=1, steps_per_epoch=1)
+    trained = [
+        train(dataclasses.replace(task, optimiser=short, seed=seed, round_index=round_index), MemorySession())
+        for seed, round_index in [(3, 1), (3, 1), (4, 1), (3, 2)]
+    ]
+    first, again, seed, round_index = (state["weights"] for state in trained)
+    assert same_weights(first, again)
+    assert not same_weights(first, seed)
+    assert not same_weights(first, round_index)
+
+
+def test_training_starts_from_the_weights_it_is_given(task: TrainingTask) -> None:
+    torch.manual_seed(11)
+    weights = build_detector(SPEC).state_dict()
+    still = dataclasses.replace(OPTIMISER, epochs=1, steps_per_epoch=1, learning_rate=1e-30)
+    given = dataclasses.replace(task, optimiser=still, initial_weights=weights)
+    for name, tensor in train(given, MemorySession())["weights"].items():
+        torch.testing.assert_close(tensor, weights[name], atol=1e-25, rtol=0)
+
+
+def test_without_clusters_there_are_no_centres(task: TrainingTask) -> None:
+    short = dataclasses.replace(OPTIMISER, epochs=2, steps_per_epoch=1)
+    without = dataclasses.replace(task, optimiser=short, clustering=ClusteringSettings(clusters=0, start=0.0))
+    assert train(without, MemorySession())["centres"] is None
+
+
+def test_a_detector_of_the_users_own_is_trained(task: TrainingTask) -> None:
+    spec = dataclasses.replace(SPEC, name="own_detector:OneClassDetector", options={})
+    session = MemorySession()
+    train(dataclasses.replace(task, spec=spec), session)
+    assert session.metrics[-1]["loss"] < session.metrics[0]["loss"]
+
+
+def test_the_rate_rises_over_the_warm_up_and_falls_along_a_cosine() -> None:
+    settings = OptimiserSettings(epochs=2, steps_per_epoch=10, learning_rate=0.4, warmup_steps=4)
+    rates = [learning_rate(settings, step) for step in range(20)]
+    falling = [0.2 * (1 + math.cos(math.pi * step / 20)) for step in range(20)]
+    expected = [min(1.0, (step + 1) / 4) * rate for step, rate in enumerate(falling)]
+    assert rates == pytest.approx(expected)
+    assert max(rates) == rates[3]
+    constant = dataclasses.replace(settings, schedule="constant", warmup_steps=0)
+    assert {learning_rate(constant, step) for step in range(20)} == {0.4}
