@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.registry import nearest
 
 
+CountOrAll = PositiveInt | Literal["all"]
+
+
 class Section(BaseModel):
     """A part of the configuration; a key that it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DemoPoolConfig(Section):
@@ -39,8 +42,8 @@ class PoolConfig(Section):
 class BudgetConfig(Section):
     """What is bought; the unit is one labelled frame (method §5)."""
 
-    start_videos: int | Literal["all"] = Field(12, description="Videos labelled before the first round, at random.")
-    start_frames_per_video: int | Literal["all"] = Field(4, description="Frames labelled in each of them, at random.")
+    start_videos: CountOrAll = Field(12, description="Videos labelled before the first round, at random.")
+    start_frames_per_video: CountOrAll = Field(4, description="Frames labelled in each of them, at random.")
     videos_per_round: int = Field(12, ge=1, description="Videos bought in a round; the paper adds 5 % of them.")
     frames_per_video: int = Field(4, ge=1, description="A: frames bought in, and averaged into the score of, a video.")
     max_frames_per_round: int | None = Field(None, ge=1, description="No round buys more frames than this.")
@@ -210,7 +213,7 @@ class Config(Section):
 
     def locate(self, location: str) -> str:
         """A path of the configuration as an absolute path or a URI, relative ones taken below `root`."""
-        root = self.root if storage.is_uri(self.root) else str(Path(self.root).expanduser())
+        root = self.root if storage.is_uri(self.root) else str(Path(self.root).expanduser().absolute())
         return storage.resolve_uri(location if storage.is_uri(location) else os.path.expanduser(location), root)
 
 
@@ -237,10 +240,10 @@ def load_config(file: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     path = Path(file)
     try:
-        tree = yaml.safe_load(path.read_text())
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected a mapping of fields, found {type(tree).__name__}")
@@ -281,15 +284,21 @@ def _apply(tree: dict[str, Any], override: str) -> None:
 
 
 def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    dotted = ".".join(str(part) for part in problem["loc"] if part not in ("int", "literal['all']"))
+    problem, *others = error.errors()
+    dotted = _dotted(problem["loc"])
     if problem["type"] == "extra_forbidden":
         section = _section(problem["loc"][:-1])
         return f"{dotted}: no such field" + nearest(str(problem["loc"][-1]), section.model_fields)
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
     found = "" if problem["type"] == "missing" else f", found {problem['input']!r}"
-    return f"{dotted}: {problem['msg']}{found}"
+    alternatives = [other["msg"] for other in others if _dotted(other["loc"]) == dotted]
+    return f"{dotted}: {' or '.join([problem['msg'], *alternatives])}{found}"
+
+
+def _dotted(location: Sequence[str | int]) -> str:
+    """The field that pydantic names, without the members of a union that it goes through."""
+    return ".".join(str(part) for part in location if part not in ("constrained-int", "literal['all']"))
 
 
 def _section(location: Sequence[str | int]) -> type[BaseModel]:

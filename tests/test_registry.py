@@ -1,0 +1,49 @@
+"""Oracle: the objects themselves, and messages written out in full."""
+
+import collections
+
+import pytest
+
+from hybridal_ray.errors import UserError
+from hybridal_ray.registry import nearest, resolve
+
+KNOWN = {"claus": object(), "random": object()}
+
+
+def test_a_registered_name_gives_what_is_registered() -> None:
+    assert resolve("claus", KNOWN, field="selection.strategy") is KNOWN["claus"]
+
+
+def test_a_dotted_path_gives_what_it_names() -> None:
+    assert resolve("collections:OrderedDict", KNOWN, field="selection.strategy") is collections.OrderedDict
+    assert resolve("os.path:join", {}, field="selection.strategy").__name__ == "join"
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones_and_the_nearest() -> None:
+    with pytest.raises(UserError) as caught:
+        resolve("clause", KNOWN, field="selection.strategy")
+    assert str(caught.value) == (
+        "selection.strategy: no 'clause' is known (known: claus, random; or a dotted path package.module:Name)"
+        "; did you mean 'claus'?"
+    )
+
+
+@pytest.mark.parametrize("name", ["no.such.module:Name", "collections:NoSuchName", ":Name", "collections:", "a b:c"])
+def test_a_path_that_leads_nowhere_is_refused_by_field_and_name(name: str) -> None:
+    with pytest.raises(UserError, match=f"^oracle.name: '{name}' cannot be imported: "):
+        resolve(name, KNOWN, field="oracle.name")
+
+
+def test_an_error_inside_the_users_own_module_is_not_swallowed(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_broken_strategy.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ZeroDivisionError):
+        resolve("own_broken_strategy:Best", KNOWN, field="selection.strategy")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("clas", "; did you mean 'claus'?"), ("rnadom", "; did you mean 'random'?"), ("uncertainty", ""), ("", "")],
+)
+def test_only_a_near_name_is_hinted_at(name: str, hint: str) -> None:
+    assert nearest(name, KNOWN) == hint
