@@ -132,6 +132,7 @@ def _draw(arms: Sequence[str], results: Sequence[Mapping[str, Any]], location: P
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize=8)
     figure.savefig(location, dpi=120)
+    plt.close(figure)
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def train(task: TrainingTask, session: Session) -> State:
     Raises:
         UnreadableVideo: A labelled video can no longer be decoded.
     """
-    _seed(task, epoch=-1)
+    _seed(task.seed)  # without the round: a cold start is from the same weights in every round
     detector = build_detector(task.spec)
     if task.initial_weights is not None:
         detector.load_state_dict(task.initial_weights)
@@ -124,7 +124,7 @@ def _epoch(
     epoch: int,
 ) -> State:
     started = time.perf_counter()
-    _seed(task, epoch, session.rank)
+    _seed(task.seed, task.round_index, epoch, session.rank)
     centres, counts = state["centres"], state["counts"]
     if centres is None and task.clustering.clusters and epoch >= task.clustering.start * task.optimiser.epochs:
         centres, counts = start_centres(
@@ -214,10 +214,9 @@ def _draws(task: TrainingTask, epoch: int) -> list[Any]:
     )
 
 
-def _seed(task: TrainingTask, epoch: int, rank: int = 0) -> None:
-    """Seeds torch's own generators, which weights and training dropout draw from."""
-    entropy = np.random.SeedSequence([task.seed, task.round_index, epoch + 1, rank]).generate_state(1, np.uint64)
-    torch.manual_seed(int(entropy[0]) >> 1)
+def _seed(*parts: int) -> None:
+    """Seeds torch's own generators, which weights, training dropout and colour augmentation draw from."""
+    torch.manual_seed(int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0]) >> 1)
 
 
 def _precision(name: str, device: torch.device) -> torch.dtype:
