@@ -15,7 +15,6 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.registry import nearest
 
-
 CountOrAll = PositiveInt | Literal["all"]
 
 
