@@ -70,58 +70,58 @@ class CompactDetector(nn.Module):
             clips: (N, 3, T, H, W) in [-1, 1]; H and W divisible by 16.
 
         Returns:
-            Four tensors (N, channels, T, H/2^l, W/2^l), l = 1 … 4.
+            Four tensors (N, T, channels, H/2^l, W/2^l), l = 1 … 4. Time comes before the channels, so that frames
+            can be taken as a batch without moving anything.
         """
         frames_before = torch.cat([clips[:, :, :1], clips[:, :, :-1]], dim=2)
         appearance_and_motion = torch.cat([clips, clips - frames_before], dim=1)  # (N, 6, T, H, W)
         num_clips = len(clips)
-        features = F.relu(self.stem(_frames_as_batch(appearance_and_motion)))
+        features = F.relu(self.stem(appearance_and_motion.transpose(1, 2).flatten(0, 1)))  # (N·T, C, h, w) from here on
         levels = [features]
         for blocks in self.stages:
             assert isinstance(blocks, nn.ModuleList)
             for block in blocks:
                 features = block(features, num_clips)
             levels.append(features)
-        return tuple(_frames_as_axis(level, num_clips) for level in levels)
+        return tuple(_by_clip(level, num_clips) for level in levels)
 
     def decode(self, features: Features) -> DetectorOutput:
         """Foreground maps, class logits and latent; see `DetectorOutput`."""
         finest, *coarser = features
         quarter, eighth, sixteenth = self._pyramid(coarser)
         num_clips = len(finest)
-        refined = self.refine(_frames_as_batch(finest) + _twice(self.narrow(quarter)))
+        refined = self.refine(finest.flatten(0, 1) + _twice(self.narrow(quarter)))
         mask_logits = F.interpolate(self.mask_head(refined), scale_factor=2, mode="bilinear", align_corners=False)
-        mask_logits = mask_logits.view(num_clips, -1, *mask_logits.shape[-2:])
-        class_maps, hidden = self._class_maps(eighth, num_clips)
+        mask_logits = _by_clip(mask_logits.squeeze(1), num_clips)
+        class_maps, hidden = self._class_maps(_by_clip(eighth, num_clips))
         actor_weights = _cell_weights(mask_logits, (class_maps.shape[-2], class_maps.shape[-1]))
-        class_scores = (class_maps * actor_weights).sum(dim=(2, 3, 4))
-        scene = _frames_as_axis(sixteenth, num_clips).mean(dim=(2, 3, 4))
-        latent = torch.cat([(hidden * actor_weights).sum(dim=(2, 3, 4)), scene], dim=1)
-        return DetectorOutput(mask_logits, class_scores, latent, class_maps)
+        class_scores = (class_maps * actor_weights).sum(dim=(1, 3, 4))
+        scene = _by_clip(sixteenth, num_clips).mean(dim=(1, 3, 4))
+        latent = torch.cat([(hidden * actor_weights).sum(dim=(1, 3, 4)), scene], dim=1)
+        return DetectorOutput(mask_logits, class_scores, latent, class_maps.transpose(1, 2))
 
     def forward(self, clips: Tensor) -> DetectorOutput:
         """One pass: ``decode(encode(clips))``."""
         return self.decode(self.encode(clips))
 
     def _pyramid(self, levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """From (N, C_l, T, h, w) at 1/4, 1/8 and 1/16 to (N·T, pyramid_width, h, w), the coarse seen by the fine."""
+        """From (N, T, C_l, h, w) at 1/4, 1/8 and 1/16 to (N·T, pyramid_width, h, w), the coarse seen by the fine."""
         merged: list[Tensor] = []
         for level, dropout, lateral, smooth in zip(
             reversed(levels), reversed(self.dropouts), reversed(self.laterals), reversed(self.smooth), strict=True
         ):
-            sideways = lateral(_frames_as_batch(dropout(level)))
+            sideways = lateral(_drop(dropout, level).flatten(0, 1))
             merged.insert(0, smooth(sideways + _twice(merged[0]) if merged else sideways))
         return tuple(merged)
 
-    def _class_maps(self, level: Tensor, num_clips: int) -> tuple[Tensor, Tensor]:
-        """Class logits (N, C, T, h, w) and the features behind them; each cell sees its own place over all frames."""
-        over_time = _frames_as_axis(level, num_clips)
-        average = over_time.mean(dim=2, keepdim=True).expand_as(over_time)
-        steps = max(over_time.shape[2] - 1, 1)  # a clip of one frame has no motion
-        motion = (over_time.diff(dim=2).abs().sum(dim=2, keepdim=True) / steps).expand_as(over_time)
-        context = torch.cat([over_time, average, motion], dim=1)
-        hidden = self.class_dropout(_frames_as_axis(self.class_body(_frames_as_batch(context)), num_clips))
-        return _frames_as_axis(self.class_head(_frames_as_batch(hidden)), num_clips), hidden
+    def _class_maps(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits (N, T, C, h, w) and the features behind them; each cell sees its own place over all frames."""
+        average = frames.mean(dim=1, keepdim=True).expand_as(frames)
+        steps = max(frames.shape[1] - 1, 1)  # a clip of one frame has no motion
+        motion = (frames.diff(dim=1).abs().sum(dim=1, keepdim=True) / steps).expand_as(frames)
+        context = torch.cat([frames, average, motion], dim=2)
+        hidden = _drop(self.class_dropout, _by_clip(self.class_body(context.flatten(0, 1)), len(frames)))
+        return _by_clip(self.class_head(hidden.flatten(0, 1)), len(frames)), hidden
 
 
 class _ShiftBlock(nn.Module):
@@ -164,17 +164,17 @@ def _shift_along_time(features: Tensor, num_clips: int) -> Tensor:
     return torch.cat([ahead, back, clips[:, :, 2 * quarter :]], dim=2).view(batch, channels, height, width)
 
 
-def _frames_as_batch(features: Tensor) -> Tensor:
-    """(N, C, T, h, w) to (N·T, C, h, w)."""
-    return features.transpose(1, 2).flatten(0, 1)
+def _by_clip(frames: Tensor, num_clips: int) -> Tensor:
+    """(N·T, …) to (N, T, …)."""
+    return frames.unflatten(0, (num_clips, len(frames) // num_clips))
 
 
-def _frames_as_axis(features: Tensor, num_clips: int) -> Tensor:
-    """(N·T, C, h, w) to (N, C, T, h, w)."""
-    return features.unflatten(0, (num_clips, len(features) // num_clips)).transpose(1, 2)
+def _drop(dropout: nn.Module, frames: Tensor) -> Tensor:
+    """Drops the same channels on all frames of a clip; (N, T, C, h, w) in and out."""
+    return dropout(frames.transpose(1, 2)).transpose(1, 2)
 
 
 def _cell_weights(mask_logits: Tensor, cells: tuple[int, int]) -> Tensor:
     """How much each cell counts when the clip is summed up: its share of the predicted foreground."""
     foreground = F.adaptive_avg_pool2d(mask_logits.detach().float().sigmoid(), cells) + 1e-4
-    return (foreground / foreground.sum(dim=(1, 2, 3), keepdim=True)).unsqueeze(1)
+    return (foreground / foreground.sum(dim=(1, 2, 3), keepdim=True)).unsqueeze(2)  # (N, T, 1, h, w)

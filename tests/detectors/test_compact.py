@@ -116,11 +116,11 @@ def test_cells_count_by_their_share_of_the_foreground() -> None:
     logits = torch.full((1, 2, 8, 8), -20.0)
     logits[0, 0, :4, 4:] = 20.0  # one of eight cells
     weights = _cell_weights(logits, (2, 2))
-    assert weights.shape == (1, 1, 2, 2, 2)
+    assert weights.shape == (1, 2, 1, 2, 2)
     assert weights.sum().item() == pytest.approx(1.0)
     assert weights[0, 0, 0, 0, 1].item() == pytest.approx((1 + 1e-4) / (1 + 8e-4))
     even = _cell_weights(torch.full((1, 2, 8, 8), -20.0), (2, 2))
-    torch.testing.assert_close(even, torch.full((1, 1, 2, 2, 2), 1 / 8))
+    torch.testing.assert_close(even, torch.full((1, 2, 1, 2, 2), 1 / 8))
 
 
 @pytest.mark.parametrize("options", [{"dropout": 1.0}, {"dropout": -0.1}, {"width": 12}, {"pyramid_width": 20}])
