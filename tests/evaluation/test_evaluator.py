@@ -99,7 +99,7 @@ def test_what_cannot_be_evaluated_is_refused_in_one_message(squares, tmp_path):
         evaluate(squares, tmp_path / "truth", videos=[stranger])
     with pytest.raises(UserError, match="2 classes, expected the 3"):
         evaluate(squares, tmp_path / "classes", classes=(*CLASSES, "blue"))
-    with pytest.raises(UserError, match=r"evaluation\.gpus_per_actor"):
+    with pytest.raises(UserError, match=r"scoring\.gpus_per_actor"):
         evaluate(squares, tmp_path / "device", device="cuda", actors=1)
     gone = [Video("v0", str(tmp_path / "gone.mp4"), "test", "v0", 10, 128, 96)]
     with pytest.raises(UserError, match=r"all 1 videos failed, v0 with: .*gone\.mp4"):
