@@ -21,6 +21,7 @@ START_SECONDS = 120.0
 STOP_SECONDS = 30.0
 _PROBE_SECONDS = 5.0
 _OBJECT_STORE_BYTES = 500_000_000  # clips and weights go by files; the default would be 30 % of the memory
+_STARTED = b"Ray runtime started"  # what `ray start` says when all of it has
 
 # Without the first, Ray replaces 127.0.0.1 by the address of the network card and listens on every interface.
 _ENVIRONMENT = {
@@ -42,7 +43,7 @@ def head_runs(port: int = PORT) -> bool:
     try:
         connection.request("GET", "/api/version")
         answer = json.loads(connection.getresponse().read())
-        found = "ray_version" in answer
+        found = isinstance(answer, dict) and "ray_version" in answer
     except ConnectionRefusedError:
         return False
     except (OSError, ValueError, http.client.HTTPException):
@@ -82,17 +83,13 @@ def start_head(record: Path, *, cpus: int, port: int = PORT) -> None:
         leader = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
-    _write_record(record, leader.pid)
-    deadline = time.monotonic() + START_SECONDS
-    while not head_runs(port):
-        if leader.poll() is not None:
-            record.unlink()
-            raise UserError(f"Ray ended while it started; see {log}")
-        if time.monotonic() > deadline:
-            stop_head(record)
-            raise UserError(f"Ray did not answer on 127.0.0.1:{port} within {START_SECONDS:g} s; see {log}")
-        time.sleep(0.2)
-    _write_record(record, leader.pid)
+    try:
+        _write_record(record, leader.pid)
+        _await_answer(leader, port, log)
+        _write_record(record, leader.pid)
+    except BaseException:
+        stop_head(record)
+        raise
 
 
 def stop_head(record: Path) -> int:
@@ -107,12 +104,24 @@ def stop_head(record: Path) -> int:
     processes = set(recorded).union(*(_descendants(process) for process in recorded))
     if recorded:
         recorded[0].terminate()  # `ray start --block` ends its children in order
-        _, left = psutil.wait_procs(processes, timeout=STOP_SECONDS)
-        for process in left:
-            process.kill()
-        psutil.wait_procs(left, timeout=STOP_SECONDS)
+        psutil.wait_procs(recorded[:1], timeout=STOP_SECONDS)
+    left = [process for process in processes if process.is_running()]
+    for process in left:
+        process.kill()
+    psutil.wait_procs(left, timeout=STOP_SECONDS)
     record.unlink()
     return len(processes)
+
+
+def _await_answer(leader: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    """Waits until the head is up as a whole; its dashboard answers before its raylet has started."""
+    deadline = time.monotonic() + START_SECONDS
+    while not (_STARTED in log.read_bytes() and head_runs(port)):
+        if leader.poll() is not None:
+            raise UserError(f"Ray ended while it started; see {log}")
+        if time.monotonic() > deadline:
+            raise UserError(f"Ray did not answer on 127.0.0.1:{port} within {START_SECONDS:g} s; see {log}")
+        time.sleep(0.2)
 
 
 def _write_record(record: Path, leader: int) -> None:
