@@ -1,5 +1,8 @@
 """What is told of a run and of a pool at the terminal."""
 
+import os
+import shlex
+import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -95,9 +98,11 @@ def _state(store: RunStore, config: Config) -> str:
 
 
 def _ui_command(tracking_uri: str) -> str:
-    if tracking_uri.startswith("http"):
+    """How to look at the runs: the server's address, or the command that serves the embedded store."""
+    if not tracking_uri.startswith("sqlite:"):
         return tracking_uri
+    mlflow = shlex.quote(os.path.join(sysconfig.get_path("scripts"), "mlflow"))
     return (
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --host 127.0.0.1 --port 5000 "
-        f"--backend-store-uri {tracking_uri}"
+        f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {mlflow} server --workers 1 --host 127.0.0.1 --port 5000 "
+        f"--backend-store-uri {shlex.quote(tracking_uri)}"
     )

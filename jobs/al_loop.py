@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a job runs in an unpacked copy of the repository
 
-from hybridal_ray.config import Config, load_config
+from hybridal_ray.config import load_config
 from hybridal_ray.errors import UserError
 from hybridal_ray.loop import run_loop
 from hybridal_ray.pool import storage
@@ -24,24 +24,25 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         config = load_config(arguments.config, arguments.overrides)
-        _refuse_relative(config)
+        _refuse_relative(config.root)
         root = run_loop(config, say=lambda line: print(line, flush=True))
+        run_report(root).print()
     except UserError as error:
         print(f"al_loop: {error}", file=sys.stderr, flush=True)
         return 2
-    report = run_report(root)
-    report.print()
     return 0
 
 
-def _refuse_relative(config: Config) -> None:
-    """A job runs in a copy of the repository that is deleted: nothing may be kept relative to it."""
-    for field, location in (("run", config.run), ("pool.path", config.pool.path)):
-        where = config.locate(location)
-        if not storage.is_uri(where) and not Path(where).is_absolute():
-            raise UserError(
-                f"root={config.root}: {field} would lie in the job's temporary copy; give an absolute path or a URI"
-            )
+def _refuse_relative(root: str) -> None:
+    """A job runs in a copy of the repository that is deleted: nothing may be kept relative to it.
+
+    Raises:
+        UserError: The root would lie there.
+    """
+    if not storage.is_uri(root) and not Path(root).expanduser().is_absolute():
+        raise UserError(
+            f"root={root}: would lie in the job's temporary copy of the repository; expected an absolute path or a URI"
+        )
 
 
 if __name__ == "__main__":

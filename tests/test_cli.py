@@ -1,0 +1,138 @@
+"""The command line: what it prints is compared with what the package says of the same pool and run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_pool import begin_run, write_settings, write_small_pool
+
+from hybridal_ray import cli
+from hybridal_ray.pool.tables import load_pool
+from hybridal_ray.report import pool_facts, run_report
+
+TINY = [
+    "rounds=1", "budget.start_videos=4", "budget.videos_per_round=2", "detector.input_size=32",
+    "detector.clip_frames=4", "detector.options={width: 8, pyramid_width: 8}", "training.epochs=1",
+    "training.steps_per_epoch=1", "training.batch_size=2", "clustering.clusters=2", "scoring.passes=1",
+]  # fmt: skip
+
+
+@pytest.fixture
+def hybridal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Calls the command line; gives its exit code and what it wrote to stdout and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hybridal", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return call
+
+
+def told_in_one_line(result: tuple[int, str, str]) -> str:
+    """The one line on stderr of a call that ended as one does that the user can mend."""
+    code, _, err = result
+    assert code == 2
+    assert "Traceback" not in err
+    assert err.startswith("hybridal: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_help_names_every_command(hybridal) -> None:
+    code, out, _ = hybridal("--help")
+
+    assert code == 0
+    for command in ("demo-pool", "ingest", "run", "status"):
+        assert command in out
+    assert "jhmdb-21" in hybridal("ingest", "--help")[1]
+
+
+def test_the_installed_command_starts() -> None:
+    command = Path(sys.executable).with_name("hybridal")
+
+    assert "Usage" in subprocess.run([command, "--help"], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.slow
+def test_a_pool_is_made_and_a_run_on_it_reported(hybridal, tmp_path: Path) -> None:
+    pool = tmp_path / "pool"
+    code, out, err = hybridal("demo-pool", pool, "--videos", 20, "--seed", 3, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == pool_facts(load_pool(str(pool)))
+
+    settings = write_settings(tmp_path)
+    code, out, err = hybridal("run", "--config", settings, *TINY, "--json")
+    report = run_report(str(tmp_path / "runs" / "small")).as_json()
+    assert code == 0
+    assert json.loads(out) == report
+    assert report["state"].startswith("finished after 1 rounds")
+    assert "round 0: train took" in err
+
+    code, out, _ = hybridal("run", "--config", settings, *TINY)
+    assert code == 0
+    assert "round 0: train is done already" in out
+    assert f"run: {tmp_path}/runs/small" in out
+
+
+def test_status_tells_where_a_run_is(hybridal, tmp_path: Path) -> None:
+    _, store = begin_run(tmp_path)
+
+    assert json.loads(hybridal("status", store.root, "--json")[1]) == run_report(store.root).as_json()
+    assert "state: start, next stage: label" in hybridal("status", store.root)[1]
+
+
+def test_status_of_no_run(hybridal, tmp_path: Path) -> None:
+    assert f"{tmp_path}: no run is there" in told_in_one_line(hybridal("status", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainig.epochs=2", "trainig: no such field; did you mean 'training'?"),
+        ("training.epoch=2", "training.epoch: no such field; did you mean 'epochs'?"),
+        ("training.epochs=none", "training.epochs: "),
+        ("training.epochs", "override 'training.epochs': expected dotted.key=value"),
+        ("selection.strategy=claws", "selection.strategy"),
+        ("pool.path=elsewhere", "elsewhere"),
+        ("seed=1", "seed was 0 and is now 1"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line(hybridal, tmp_path: Path, override: str, message: str) -> None:
+    begin_run(tmp_path)
+
+    assert message in told_in_one_line(hybridal("run", "--config", write_settings(tmp_path), override))
+
+
+def test_no_configuration_file(hybridal, tmp_path: Path) -> None:
+    assert "missing.yaml: cannot be read" in told_in_one_line(hybridal("run", "--config", tmp_path / "missing.yaml"))
+
+
+def test_no_data_set_to_ingest(hybridal, tmp_path: Path) -> None:
+    folders = [f"--{name}={tmp_path}/{name}" for name in ("videos", "masks", "groups")]
+
+    assert str(tmp_path) in told_in_one_line(hybridal("ingest", "jhmdb-21", *folders, f"--out={tmp_path}/pool"))
+
+
+def test_no_cluster_at_the_address(hybridal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_small_pool(tmp_path / "pool")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # a port that no Ray takes
+
+    line = told_in_one_line(hybridal("run", "--config", write_settings(tmp_path), "training.workers=1"))
+
+    assert "RAY_ADDRESS=127.0.0.1:1: nothing answers there" in line
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+def test_too_small_a_cluster(hybridal, tmp_path: Path) -> None:
+    write_small_pool(tmp_path / "pool")
+
+    line = told_in_one_line(hybridal("run", "--config", write_settings(tmp_path), "scoring.actors=3"))
+
+    assert "scoring.actors=3" in line
+    assert "room for 2" in line
