@@ -101,14 +101,16 @@ def test_a_video_shorter_than_a_clip_repeats_its_last_frame_with_finite_weights(
 class CountingSource:
     """Numbers its batches and notes what was made, and in which thread."""
 
-    def __init__(self, fail_at: int | None = None) -> None:
+    def __init__(self, fail_at: int | None = None, seconds: float = 0.0) -> None:
         self.made: list[int] = []
         self.threads: set[threading.Thread] = set()
         self.fail_at = fail_at
+        self.seconds = seconds
 
     def batch(self, draws: list[int]) -> TrainingBatch:
         if draws[0] == self.fail_at:
             raise UnreadableVideo("video.mp4", "cut off")
+        time.sleep(self.seconds)
         self.made.append(draws[0])
         self.threads.add(threading.current_thread())
         return TrainingBatch(torch.tensor(draws), *[torch.empty(0)] * 3)
@@ -134,6 +136,14 @@ def test_no_more_is_made_than_is_kept_ready_and_the_thread_ends_when_training_st
     assert source.made == [0, 1, 2, 3]
     batches.close()
     assert not any(thread.is_alive() for thread in source.threads)
+
+
+def test_batches_not_begun_when_training_stops_are_not_made() -> None:
+    source = CountingSource(seconds=0.1)
+    batches = prefetched(source, [[number] for number in range(100)], ahead=5)
+    next(batches)
+    batches.close()
+    assert len(source.made) <= 2  # the one that was handed out, and the one under way
 
 
 def test_an_error_of_the_thread_reaches_training_at_its_step() -> None:

@@ -76,6 +76,8 @@ def test_the_loss_falls_and_its_terms_add_up(task: TrainingTask, undisturbed: Me
         total = metrics["mask_loss"] + metrics["class_loss"] + 1e-3 * metrics.get("clustering_loss", 0.0)
         assert metrics["loss"] == pytest.approx(total, rel=1e-5)
     assert undisturbed.states[-1]["history"] == history
+    last_steps = [6 * epoch + 5 for epoch in range(4)]
+    assert [metrics["learning_rate"] for metrics in history] == [learning_rate(OPTIMISER, step) for step in last_steps]
 
 
 def test_centres_start_after_their_share_of_the_epochs(undisturbed: MemorySession) -> None:
@@ -119,6 +121,17 @@ def test_training_starts_from_the_weights_it_is_given(task: TrainingTask) -> Non
     given = dataclasses.replace(task, optimiser=still, initial_weights=weights)
     for name, tensor in train(given, MemorySession())["weights"].items():
         torch.testing.assert_close(tensor, weights[name], atol=1e-25, rtol=0)
+
+
+def test_every_round_of_a_cold_start_begins_with_the_same_weights(task: TrainingTask) -> None:
+    still = dataclasses.replace(OPTIMISER, epochs=1, steps_per_epoch=1, learning_rate=1e-30)
+    rounds = [
+        dataclasses.replace(task, optimiser=still, seed=seed, round_index=r) for seed, r in [(3, 0), (3, 2), (4, 0)]
+    ]
+    first, later, other_seed = (train(one, MemorySession())["weights"] for one in rounds)
+    for name, tensor in first.items():
+        torch.testing.assert_close(tensor, later[name], atol=1e-25, rtol=0)
+    assert not torch.allclose(first["stem.weight"], other_seed["stem.weight"])
 
 
 def test_without_clusters_there_are_no_centres(task: TrainingTask) -> None:
