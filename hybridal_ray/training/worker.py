@@ -124,7 +124,7 @@ def _epoch(
     epoch: int,
 ) -> State:
     started = time.perf_counter()
-    _seed(task.seed, task.round_index, epoch, session.rank)
+    _seed(task.seed, task.round_index, epoch + 1, session.rank)
     centres, counts = state["centres"], state["counts"]
     if centres is None and task.clustering.clusters and epoch >= task.clustering.start * task.optimiser.epochs:
         centres, counts = start_centres(
