@@ -1,6 +1,8 @@
 """Where a run comes from: code revision, versions, data set, and the name by which tracking knows the run again."""
 
+import hashlib
 import importlib.metadata
+import os
 import platform
 import subprocess
 import uuid
@@ -12,7 +14,7 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Pool
 
-UNKNOWN_REVISION = "unknown"
+REVISION_VARIABLE = "HYBRIDAL_REVISION"
 _DISTRIBUTIONS = ("av", "mlflow", "numpy", "pyarrow", "ray", "scikit-learn", "scipy", "torch")
 
 
@@ -23,7 +25,8 @@ class Provenance:
     Attributes:
         run_identity: Random and unique to the run; tracking finds its records of the run again by it, wherever the
             run directory is moved.
-        git_revision: Commit of the code, with ``-dirty`` when it was changed; ``unknown`` outside a work tree.
+        git_revision: Commit of the code, with ``-dirty`` when it was changed; outside a work tree, where jobs run,
+            what the variable HYBRIDAL_REVISION says, else ``sources-`` and a hash of the package's files.
         versions: Version of Python, of this package and of the libraries that can move results.
         pool_identity: `Pool.identity` of the pool.
     """
@@ -40,7 +43,7 @@ def write_provenance(run_root: str, pool: Pool, git_revision: str | None = None)
     Args:
         run_root: The run directory, a path or URI.
         pool: The pool of the run.
-        git_revision: Commit of the code; None asks git, which cannot answer where a job runs in an unpacked archive.
+        git_revision: Commit of the code; None finds it out, see `current_git_revision`.
 
     Returns:
         The record of the run, new or old.
@@ -71,14 +74,21 @@ def read_provenance(run_root: str) -> Provenance:
 
 
 def current_git_revision() -> str:
-    """Commit of the work tree that this package lies in, ``-dirty`` when changed; ``unknown`` where git has none."""
+    """The commit of this package's code, or what stands in for it outside a work tree; see `Provenance`."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     folder = Path(hybridal_ray.__file__).parent
     try:
         answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
-        return UNKNOWN_REVISION
+        return os.environ.get(REVISION_VARIABLE) or f"sources-{_hash_of_sources(folder)}"
     return answer.stdout.strip()
+
+
+def _hash_of_sources(folder: Path) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for file in sorted(folder.rglob("*.py")):
+        digest.update(f"{file.relative_to(folder).as_posix()}\0".encode() + file.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def current_versions() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Oracle: git itself, the installed distributions, and a second reading."""
 
 import importlib.metadata
+import re
 import subprocess
 from pathlib import Path
 
@@ -30,14 +31,28 @@ def test_git_revision_is_that_of_the_work_tree() -> None:
     folder = Path(hybridal_ray.__file__).parent
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
     if head.returncode != 0:
-        assert provenance.current_git_revision() == provenance.UNKNOWN_REVISION
+        assert provenance.current_git_revision().startswith("sources-")
     else:
         assert provenance.current_git_revision().removesuffix("-dirty") == head.stdout.strip()
 
 
-def test_without_git_the_revision_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_the_submitter_or_a_hash_names_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert provenance.current_git_revision() == "unknown"
+    monkeypatch.delenv("HYBRIDAL_REVISION", raising=False)
+    by_hash = provenance.current_git_revision()
+    assert re.fullmatch("sources-[0-9a-f]{16}", by_hash)
+    assert provenance.current_git_revision() == by_hash
+    monkeypatch.setenv("HYBRIDAL_REVISION", "abc-dirty")
+    assert provenance.current_git_revision() == "abc-dirty"
+
+
+def test_the_hash_of_the_code_sees_every_file(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1")
+    first = provenance._hash_of_sources(tmp_path)
+    (tmp_path / "b.py").write_text("")
+    second = provenance._hash_of_sources(tmp_path)
+    (tmp_path / "a.py").write_text("x = 2")
+    assert len({first, second, provenance._hash_of_sources(tmp_path)}) == 3
 
 
 def test_a_broken_record_names_its_file(tmp_path: Path) -> None:
