@@ -22,6 +22,7 @@ venv: .venv/installed  ## Create .venv and install the project with the tools fo
 
 demo: venv  ## Run the loop as a Ray job on this machine; ARGS="key=value …" overrides the configuration
 	$(BIN)/python jobs/demo.py --config configs/demo.yaml --root $(ROOT) $(ARGS)
+	@echo "demo: make ui shows the rounds in MLflow"
 
 ui: venv  ## Open the demo's runs in MLflow on http://127.0.0.1:5000
 	mkdir -p $(ROOT)

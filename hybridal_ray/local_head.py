@@ -3,6 +3,7 @@
 ``ray stop`` ends every cluster of the machine. This module notes which processes it started, and ends those only.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -103,12 +104,13 @@ def stop_head(record: Path) -> int:
     recorded = [process for entry in storage.read_json(str(record)) if (process := _find(**entry)) is not None]
     processes = set(recorded).union(*(_descendants(process) for process in recorded))
     if recorded:
-        recorded[0].terminate()  # `ray start --block` ends its children in order
+        with contextlib.suppress(psutil.NoSuchProcess):
+            recorded[0].terminate()  # `ray start --block` ends its children in order
         psutil.wait_procs(recorded[:1], timeout=STOP_SECONDS)
-    left = [process for process in processes if process.is_running()]
-    for process in left:
-        process.kill()
-    psutil.wait_procs(left, timeout=STOP_SECONDS)
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=STOP_SECONDS)
     record.unlink()
     return len(processes)
 

@@ -67,12 +67,24 @@ def _submit(arguments: list[str]) -> int:
     """Runs ``ray job submit`` and shows what it says; a job whose submitter is interrupted is stopped."""
     ray = os.path.join(sysconfig.get_path("scripts"), "ray")
     job = f"demo-{uuid.uuid4().hex[:8]}"
-    submit = ["job", "submit", "--address", ADDRESS, "--submission-id", job, "--working-dir", ".", "--log-color=false"]
-    submit += ["--", "python", "jobs/al_loop.py", *arguments]
-    print(f"demo: ray {shlex.join(submit)}", flush=True)
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "RAY_AUTH_MODE": "disabled"}
+    submit = ["job", "submit", "--address", ADDRESS, "--submission-id", job, "--working-dir", "."]
+    entrypoint = ["--", "python", "jobs/al_loop.py", *arguments]
+    print(f"demo: ray {shlex.join([*submit, *entrypoint])}", flush=True)
+    environment = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        "RAY_AUTH_MODE": "disabled",
+        # .gitignore and .rayignore leave out what Ray leaves out, without its warnings.
+        "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES": "__pycache__",
+    }
+    quiet = ["--log-style=pretty", "--log-color=false"]
     process = subprocess.Popen(
-        [ray, *submit], cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [ray, "--logging-level=warning", *submit, *quiet, *entrypoint],
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     try:
         reason = _follow(process)
