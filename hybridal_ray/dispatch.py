@@ -53,6 +53,37 @@ class PassSummary:
     seconds: float
 
 
+@dataclass(frozen=True)
+class ActorPlan:
+    """Who does a pass over videos, and in what portions.
+
+    Attributes:
+        actors: How many; 0 processes here, without Ray and without protection from crashes and hangs.
+        cpus_per_actor: CPUs reserved for each, and its number of torch threads.
+        gpus_per_actor: GPUs reserved for each; a fraction lets actors share one.
+        device: ``auto``, ``cpu`` or ``cuda``; where each runs its detector.
+        videos_per_chunk: Videos in a part file.
+        seconds_per_video: An actor has this many seconds for each video of a chunk before it is ended.
+
+    Raises:
+        UserError: A GPU is asked for that no actor reserves.
+    """
+
+    actors: int
+    cpus_per_actor: float = 1
+    gpus_per_actor: float = 0
+    device: str = "auto"
+    videos_per_chunk: int = 8
+    seconds_per_video: float = 600
+
+    def __post_init__(self) -> None:
+        if self.device.startswith("cuda") and self.actors > 0 and self.gpus_per_actor == 0:
+            raise UserError(
+                f"device: {self.device!r} needs actors that reserve a GPU, but scoring.gpus_per_actor is 0; "
+                "expected a positive number, such as 1 or 0.5"
+            )
+
+
 def run_over_videos(
     videos: Sequence[Video],
     make_worker: Callable[[], ChunkWorker],
@@ -60,14 +91,8 @@ def run_over_videos(
     *,
     error_row: ErrorRow,
     schema: pa.Schema,
-    actors: int,
-    cpus_per_actor: float = 1,
-    gpus_per_actor: float = 0,
-    videos_per_chunk: int = 8,
-    seconds_per_video: float = 600,
+    plan: ActorPlan,
     progress: Progress | None = None,
-    may_grow: bool = False,
-    field: str = "scoring.actors",
 ) -> PassSummary:
     """Processes every video once and leaves the rows in ``out_dir/part-*.parquet`` (`read_parts` reads them).
 
@@ -82,37 +107,44 @@ def run_over_videos(
         out_dir: Path or URI, the same for all nodes; of this pass alone.
         error_row: The row of a video that was set aside, from the video and the reason; None leaves no row.
         schema: Of the rows. Rows whose ``error`` is not null count as failed.
-        actors: How many; 0 processes here, without Ray and without protection from crashes and hangs.
-        cpus_per_actor: CPUs reserved for each, and its number of torch threads.
-        gpus_per_actor: GPUs reserved for each; a fraction lets actors share one.
-        videos_per_chunk: Videos in a part file.
-        seconds_per_video: An actor has this many seconds for each video of a chunk before it is ended.
+        plan: Who does it. The cluster must have room for one actor at least; for nodes that an autoscaler brings,
+            a pass waits half an hour.
         progress: Called with the videos done and all videos, at the start and after each chunk.
-        may_grow: An autoscaler will bring the nodes that are missing; do not insist on having them now.
-        field: The configuration field behind `actors`, for error messages.
 
     Raises:
-        UserError: The cluster cannot hold that many actors, `out_dir` belongs to a pass over other videos, or
+        UserError: No actor could start in time, `out_dir` belongs to a pass over other videos, or
             `make_worker` raised one.
         RuntimeError: Actor after actor died without finishing anything.
     """
     started = time.monotonic()
     parts = Parts(out_dir, schema, error_row)
-    done, to_do = divide_by_progress(plan_chunks(videos, out_dir, videos_per_chunk), parts.names())
+    done, to_do = divide_by_progress(plan_chunks(videos, out_dir, plan.videos_per_chunk), parts.names())
     tally = Tally(len(videos), progress)
     tally.resume([report for chunk in done if (report := parts.recorded(chunk)) is not None])
     restarts = 0
-    if to_do and actors == 0:
+    if to_do and plan.actors == 0:
         worker = make_worker()
         for chunk in to_do:
             tally.add(parts.process(worker, chunk))
     elif to_do:
-        if not may_grow:
-            _check_room(actors, cpus_per_actor, gpus_per_actor, field)
-        crew = _Crew(make_worker, parts, tally, actors, cpus_per_actor, gpus_per_actor, seconds_per_video)
+        crew = _Crew(make_worker, parts, tally, plan)
         crew.run(to_do)
         restarts = crew.restarts
     return PassSummary(len(videos), dict(sorted(tally.failed.items())), restarts, time.monotonic() - started)
+
+
+def refuse_total_failure(summary: PassSummary, out_dir: str) -> None:
+    """Ends a stage on a pass in which no video came through: the videos are hardly at fault, all of them.
+
+    Raises:
+        UserError: Every video failed; the message has the first reason and how to try again.
+    """
+    if summary.videos and len(summary.failed) == summary.videos:
+        video_id, reason = next(iter(summary.failed.items()))
+        raise UserError(
+            f"{out_dir}: all {summary.videos} videos failed, {video_id} with: {reason}; mend the cause and remove that "
+            "directory to try again"
+        )
 
 
 @dataclass
@@ -146,10 +178,7 @@ class _Crew:
     make_worker: Callable[[], ChunkWorker]
     parts: Parts
     tally: Tally
-    actors: int
-    cpus: float
-    gpus: float
-    seconds_per_video: float
+    plan: ActorPlan
     restarts: int = 0
     deaths_in_a_row: int = 0
     deaths_by_video: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -174,10 +203,10 @@ class _Crew:
         import ray
 
         idle = sum(not member.in_flight for member in self.members)
-        for _ in range(min(self.actors - len(self.members), len(self.to_do) - idle)):
-            resources = {"num_cpus": self.cpus, "num_gpus": self.gpus}
+        for _ in range(min(self.plan.actors - len(self.members), len(self.to_do) - idle)):
+            resources = {"num_cpus": self.plan.cpus_per_actor, "num_gpus": self.plan.gpus_per_actor}
             actor = ray.remote(ChunkActor).options(**resources, max_restarts=0, max_task_retries=0).remote()
-            start = actor.start.remote(self.make_worker, max(1, int(self.cpus)))
+            start = actor.start.remote(self.make_worker, max(1, int(self.plan.cpus_per_actor)))
             self.members.append(_Member(actor, start, time.monotonic()))
 
     def _feed(self) -> None:
@@ -228,7 +257,7 @@ class _Crew:
         for member in list(self.members):
             if member.start is None and member.in_flight:
                 reference, chunk = member.in_flight[0]
-                allowed = self.seconds_per_video * len(chunk.videos)
+                allowed = self.plan.seconds_per_video * len(chunk.videos)
                 if now - member.busy_since > allowed:
                     _kill(member)
                     ray.wait([reference], timeout=KILL_SECONDS)
@@ -236,8 +265,8 @@ class _Crew:
         starting = [now - member.busy_since for member in self.members if member.start is not None]
         if starting and len(starting) == len(self.members) and min(starting) > START_SECONDS:
             raise UserError(
-                f"no actor of {self.cpus:g} CPUs and {self.gpus:g} GPUs could start within {START_SECONDS:g} s; "
-                f"free in the cluster: {ray.available_resources()}"
+                f"no actor of {self.plan.cpus_per_actor:g} CPUs and {self.plan.gpus_per_actor:g} GPUs could start "
+                f"within {START_SECONDS:g} s; free in the cluster: {ray.available_resources()}"
             )
 
     def _replace(self, member: _Member, reason: str, error: Exception | None) -> None:
@@ -278,23 +307,3 @@ def _kill(member: _Member) -> None:
     import ray
 
     ray.kill(member.actor, no_restart=True)
-
-
-def _check_room(actors: int, cpus: float, gpus: float, field: str) -> None:
-    """Refuses a pass for which the nodes of the cluster have no room even when they are idle."""
-    import ray
-
-    asked = {name: amount for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount > 0}
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    # Fractions such as 3 × 0.1 fall short of their sum by rounding.
-    room = sum(
-        min((int(node.get(name, 0.0) / amount + 1e-6) for name, amount in asked.items()), default=actors)
-        for node in nodes
-    )
-    if room >= actors:
-        return
-    each = " and ".join(f"{amount:g} {name}" for name, amount in asked.items())
-    there = "; ".join(f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes)
-    raise UserError(
-        f"{field}: {actors} actors of {each} each were asked for; the cluster has room for {room} (its nodes: {there})"
-    )

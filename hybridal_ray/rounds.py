@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from hybridal_ray.config import Config
 from hybridal_ray.detectors.checkpoint import load_detector
 from hybridal_ray.detectors.interface import DetectorSpec
+from hybridal_ray.dispatch import ActorPlan
 from hybridal_ray.evaluation.detecting import DetectionSettings
 from hybridal_ray.evaluation.evaluator import evaluate_checkpoint
 from hybridal_ray.oracles import ORACLES
@@ -114,7 +115,7 @@ class Rounds:
                 self._checkpoint(round_index),
                 self._directory(round_index, "evaluate"),
                 settings=DetectionSettings(**evaluation),
-                **self._actors(),
+                plan=self._actors(),
             )
             return {name: value for name, value in metrics.items() if isinstance(value, float)}
 
@@ -144,7 +145,7 @@ class Rounds:
                 ),
                 run_seed=config.seed,
                 round_index=round_index,
-                **self._actors(),
+                plan=self._actors(),
             )
             for video_id, reason in summary.failed.items():
                 self.say(f"round {round_index}: {video_id} could not be scored: {reason}")
@@ -262,17 +263,16 @@ class Rounds:
     def _checkpoint(self, round_index: int) -> str:
         return self._directory(round_index, "train/checkpoint")
 
-    def _actors(self) -> dict[str, Any]:
+    def _actors(self) -> ActorPlan:
         scoring = self.config.scoring
-        return {
-            "device": self.config.device,
-            "actors": scoring.actors,
-            "cpus_per_actor": scoring.cpus_per_actor,
-            "gpus_per_actor": scoring.gpus_per_actor,
-            "videos_per_chunk": scoring.videos_per_chunk,
-            "seconds_per_video": scoring.seconds_per_video,
-            "may_grow": self.config.cluster.may_grow,
-        }
+        return ActorPlan(
+            actors=scoring.actors,
+            cpus_per_actor=scoring.cpus_per_actor,
+            gpus_per_actor=scoring.gpus_per_actor,
+            device=self.config.device,
+            videos_per_chunk=scoring.videos_per_chunk,
+            seconds_per_video=scoring.seconds_per_video,
+        )
 
     def _say_epoch(self, metrics: Mapping[str, float]) -> None:
         self.say(f"epoch {metrics['epoch']:.0f}: loss {metrics['loss']:.4f}, {metrics['seconds']:.1f} s")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from hybridal_ray.chunks import read_parts
-from hybridal_ray.dispatch import PassSummary, run_over_videos
+from hybridal_ray.dispatch import ActorPlan, PassSummary, run_over_videos
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.tables import Video
 
@@ -76,8 +76,11 @@ class Pass:
 
     def run(self, deeds: dict[str, str] | None = None, **arguments) -> PassSummary:
         make_worker = functools.partial(MisbehavingWorker, str(self.notes), deeds or {})
-        options = {"actors": 1, "cpus_per_actor": 0.5, "videos_per_chunk": 4, **arguments}
-        return run_over_videos(self.videos, make_worker, self.out, error_row=error_row, schema=SCHEMA, **options)
+        progress = arguments.pop("progress", None)
+        plan = ActorPlan(**{"actors": 1, "cpus_per_actor": 0.5, "videos_per_chunk": 4, **arguments})
+        return run_over_videos(
+            self.videos, make_worker, self.out, error_row=error_row, schema=SCHEMA, plan=plan, progress=progress
+        )
 
     def rows(self) -> list[dict]:
         return read_parts(self.out, SCHEMA).sort_by("video_id").to_pylist()
@@ -216,7 +219,7 @@ class TestOnActors:
     def test_error_of_the_user_in_making_a_worker_arrives_as_it_is(self, make_pass) -> None:
         work = make_pass(2)
         with pytest.raises(UserError, match=r"^checkpoint: none is there$"):
-            run_over_videos(work.videos, refuse, work.out, error_row=error_row, schema=SCHEMA, actors=1)
+            run_over_videos(work.videos, refuse, work.out, error_row=error_row, schema=SCHEMA, plan=ActorPlan(actors=1))
 
     def test_workers_that_always_die_end_the_pass(self, make_pass, monkeypatch) -> None:
         monkeypatch.setattr("hybridal_ray.dispatch.DEATHS_IN_A_ROW", 2)
@@ -224,22 +227,15 @@ class TestOnActors:
         with pytest.raises(RuntimeError, match="2 actors were lost in a row"):
             work.run(dict.fromkeys([video.video_id for video in work.videos], "always die"))
 
-    @pytest.mark.parametrize(
-        ("asked", "room"),
-        [
-            ({"actors": 1, "cpus_per_actor": 64}, 0),
-            ({"actors": 5, "cpus_per_actor": 0.5}, 4),
-            ({"actors": 1, "gpus_per_actor": 1}, 0),
-        ],
-    )
-    def test_more_than_the_cluster_holds_is_refused_at_once(self, make_pass, asked: dict, room: int) -> None:
-        with pytest.raises(UserError, match=rf"^evaluation.actors: .* room for {room} \(its nodes: 2 CPU and 0 GPU\)$"):
-            make_pass(2).run(**asked, field="evaluation.actors")
-
-    def test_cluster_that_may_grow_is_waited_for_but_not_for_ever(self, make_pass, monkeypatch) -> None:
+    def test_cluster_without_room_is_waited_for_but_not_for_ever(self, make_pass, monkeypatch) -> None:
         monkeypatch.setattr("hybridal_ray.dispatch.START_SECONDS", 0.5)
         with pytest.raises(UserError, match=r"no actor of 64 CPUs and 0 GPUs could start within 0.5 s"):
-            make_pass(2).run(actors=1, cpus_per_actor=64, may_grow=True)
+            make_pass(2).run(actors=1, cpus_per_actor=64)
+
+
+def test_gpu_that_no_actor_reserves_is_refused() -> None:
+    with pytest.raises(UserError, match=r"scoring.gpus_per_actor is 0"):
+        ActorPlan(actors=1, device="cuda")
 
 
 def refuse() -> MisbehavingWorker:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from hybridal_ray.chunks import read_parts
 from hybridal_ray.detectors.checkpoint import choose_device, load_detector
-from hybridal_ray.dispatch import Progress, run_over_videos
+from hybridal_ray.dispatch import ActorPlan, Progress, refuse_total_failure, run_over_videos
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.columns import truth_columns
 from hybridal_ray.evaluation.detecting import DetectionSettings, detect_video
@@ -26,14 +26,8 @@ def evaluate_checkpoint(
     out_dir: str,
     *,
     settings: DetectionSettings,
-    device: str,
-    actors: int,
-    cpus_per_actor: float,
-    gpus_per_actor: float,
-    videos_per_chunk: int,
-    seconds_per_video: float,
+    plan: ActorPlan,
     batch_clips: int = 8,
-    may_grow: bool = False,
     progress: Progress | None = None,
 ) -> Metrics:
     """Detects on every video and compares with the truth.
@@ -49,52 +43,30 @@ def evaluate_checkpoint(
         checkpoint_dir: Written by `save_detector`; every actor reads it once.
         out_dir: Path or URI.
         settings: Thresholds from maps to tubes.
-        device: ``auto``, ``cpu`` or ``cuda``; where each actor runs its detector.
-        actors: See `run_over_videos`, as are the next four.
-        cpus_per_actor: CPUs reserved for each actor.
-        gpus_per_actor: GPUs reserved for each actor.
-        videos_per_chunk: Videos in a part file.
-        seconds_per_video: After which a video counts as hung.
+        plan: Who does it.
         batch_clips: Clips run at once.
-        may_grow: An autoscaler will bring missing nodes.
         progress: Called with the videos done and all videos.
 
     Returns:
         The metrics of `evaluate_predictions`, with ``failures``: the reason by id of each video that failed.
 
     Raises:
-        UserError: The truth is empty or impossible, the checkpoint does not fit `classes`, a GPU is asked for
-            that no actor reserves, every video failed; or see `run_over_videos`.
+        UserError: The truth is empty or impossible, the checkpoint does not fit `classes`, every
+            video failed; or see `run_over_videos`.
     """
     video_ids = [video.video_id for video in videos]
     truth_columns(truth, video_ids, len(classes))  # refused now, not after the pass
-    if device.startswith("cuda") and actors > 0 and gpus_per_actor == 0:
-        raise UserError(
-            f"device: {device!r} needs actors that reserve a GPU, but scoring.gpus_per_actor is 0; "
-            "expected a positive number, such as 1 or 0.5"
-        )
     predictions_dir = storage.join(out_dir, "predictions")
     summary = run_over_videos(
         videos,
-        functools.partial(_DetectionWorker, checkpoint_dir, len(classes), settings, device, batch_clips),
+        functools.partial(_DetectionWorker, checkpoint_dir, len(classes), settings, plan.device, batch_clips),
         predictions_dir,
         error_row=_no_row,
         schema=PREDICTIONS_SCHEMA,
-        actors=actors,
-        cpus_per_actor=cpus_per_actor,
-        gpus_per_actor=gpus_per_actor,
-        videos_per_chunk=videos_per_chunk,
-        seconds_per_video=seconds_per_video,
+        plan=plan,
         progress=progress,
-        may_grow=may_grow,
-        field="scoring.actors",
     )
-    if len(summary.failed) == len(videos):
-        video_id, reason = next(iter(summary.failed.items()))
-        raise UserError(
-            f"{predictions_dir}: all {len(videos)} videos failed, {video_id} with: {reason}; mend the cause and remove "
-            "that directory to try again"
-        )
+    refuse_total_failure(summary, predictions_dir)
     predictions = read_parts(predictions_dir, PREDICTIONS_SCHEMA)
     metrics = evaluate_predictions(predictions, truth, video_ids, classes) | {"failures": summary.failed}
     storage.write_json(storage.join(out_dir, "metrics.json"), metrics)

@@ -9,8 +9,7 @@ import torch
 
 from hybridal_ray.chunks import Progress, read_parts
 from hybridal_ray.detectors.checkpoint import choose_device, load_detector
-from hybridal_ray.dispatch import PassSummary, run_over_videos
-from hybridal_ray.errors import UserError
+from hybridal_ray.dispatch import ActorPlan, PassSummary, refuse_total_failure, run_over_videos
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.scoring.video_scoring import UncertaintySettings, VideoScorer, error_row
@@ -29,13 +28,7 @@ def score_pool(
     settings: UncertaintySettings,
     run_seed: int,
     round_index: int,
-    device: str,
-    actors: int,
-    cpus_per_actor: float,
-    gpus_per_actor: float,
-    videos_per_chunk: int,
-    seconds_per_video: float,
-    may_grow: bool = False,
+    plan: ActorPlan,
     progress: Progress | None = None,
 ) -> PassSummary:
     """Scores every video of the pool with the detector of a checkpoint.
@@ -51,50 +44,33 @@ def score_pool(
         settings: How a video is scored.
         run_seed: Seed of the run.
         round_index: The round.
-        device: ``auto``, ``cpu`` or ``cuda``; where each actor runs its detector.
-        actors: See `run_over_videos`, as are the arguments below.
-        cpus_per_actor: CPUs reserved for each actor.
-        gpus_per_actor: GPUs reserved for each actor.
-        videos_per_chunk: Videos in a part file.
-        seconds_per_video: After which a video counts as hung.
-        may_grow: An autoscaler will bring missing nodes.
+        plan: Who does it.
         progress: Called with the videos done and all videos.
 
     Returns:
         What was done and which videos failed.
 
     Raises:
-        UserError: A GPU is asked for that no actor reserves, or every video failed; or see `run_over_videos` and
-            `load_detector`.
+        UserError: Every video failed; or see `run_over_videos` and `load_detector`.
     """
-    if device.startswith("cuda") and actors > 0 and gpus_per_actor == 0:
-        raise UserError(
-            f"device: {device!r} needs actors that reserve a GPU, but scoring.gpus_per_actor is 0; "
-            "expected a positive number, such as 1 or 0.5"
-        )
     summary = run_over_videos(
         videos,
         functools.partial(
-            _PoolWorker, labelled, checkpoint_dir, settings, run_seed=run_seed, round_index=round_index, device=device
+            _PoolWorker,
+            labelled,
+            checkpoint_dir,
+            settings,
+            run_seed=run_seed,
+            round_index=round_index,
+            device=plan.device,
         ),
         out_dir,
         error_row=error_row,
         schema=SCORES_SCHEMA,
-        actors=actors,
-        cpus_per_actor=cpus_per_actor,
-        gpus_per_actor=gpus_per_actor,
-        videos_per_chunk=videos_per_chunk,
-        seconds_per_video=seconds_per_video,
-        may_grow=may_grow,
+        plan=plan,
         progress=progress,
-        field="scoring.actors",
     )
-    if videos and len(summary.failed) == len(videos):
-        video_id, reason = next(iter(summary.failed.items()))
-        raise UserError(
-            f"{out_dir}: all {len(videos)} videos failed, {video_id} with: {reason}; mend the cause and remove that "
-            "directory to try again"
-        )
+    refuse_total_failure(summary, out_dir)
     return summary
 
 

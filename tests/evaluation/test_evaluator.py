@@ -8,18 +8,11 @@ from bright_detector import CLASSES, moving_squares, write_video
 
 from hybridal_ray.detectors.checkpoint import save_detector
 from hybridal_ray.detectors.interface import DetectorSpec
+from hybridal_ray.dispatch import ActorPlan
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.detecting import DetectionSettings
 from hybridal_ray.evaluation.evaluator import evaluate_checkpoint, read_predictions
 from hybridal_ray.pool.tables import TUBES_SCHEMA, Video
-
-RESOURCES = {
-    "device": "cpu",
-    "cpus_per_actor": 1,
-    "gpus_per_actor": 0,
-    "videos_per_chunk": 2,
-    "seconds_per_video": 60,
-}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +31,7 @@ def squares(tmp_path_factory):
     return videos, pa.Table.from_pylist(rows, TUBES_SCHEMA), checkpoint
 
 
-def evaluate(squares, out_dir, *, actors=0, classes=CLASSES, videos=None, **resources):
+def evaluate(squares, out_dir, *, actors=0, classes=CLASSES, videos=None, progress=None):
     known, truth, checkpoint = squares
     return evaluate_checkpoint(
         known if videos is None else videos,
@@ -47,8 +40,8 @@ def evaluate(squares, out_dir, *, actors=0, classes=CLASSES, videos=None, **reso
         checkpoint,
         str(out_dir),
         settings=DetectionSettings(),
-        actors=actors,
-        **RESOURCES | resources,
+        plan=ActorPlan(actors=actors, device="cpu", videos_per_chunk=2, seconds_per_video=60),
+        progress=progress,
     )
 
 
@@ -99,8 +92,6 @@ def test_what_cannot_be_evaluated_is_refused_in_one_message(squares, tmp_path):
         evaluate(squares, tmp_path / "truth", videos=[stranger])
     with pytest.raises(UserError, match="2 classes, expected the 3"):
         evaluate(squares, tmp_path / "classes", classes=(*CLASSES, "blue"))
-    with pytest.raises(UserError, match=r"scoring\.gpus_per_actor"):
-        evaluate(squares, tmp_path / "device", device="cuda", actors=1)
     gone = [Video("v0", str(tmp_path / "gone.mp4"), "test", "v0", 10, 128, 96)]
     with pytest.raises(UserError, match=r"all 1 videos failed, v0 with: .*gone\.mp4"):
         evaluate(squares, tmp_path / "gone", videos=gone)

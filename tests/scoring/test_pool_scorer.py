@@ -15,6 +15,7 @@ import torch
 from hybridal_ray.detectors.building import build_detector
 from hybridal_ray.detectors.checkpoint import save_detector
 from hybridal_ray.detectors.interface import DetectorSpec
+from hybridal_ray.dispatch import ActorPlan
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
@@ -66,14 +67,11 @@ def score(videos: Sequence[Video], checkpoint: str, out: Path, **options) -> pa.
         "settings": SETTINGS,
         "run_seed": 11,
         "round_index": 0,
-        "device": "cpu",
-        "actors": 0,
-        "cpus_per_actor": 1,
-        "gpus_per_actor": 0,
-        "videos_per_chunk": 2,
-        "seconds_per_video": 60,
     }
-    score_pool(videos, checkpoint_dir=checkpoint, out_dir=str(out), **{**arguments, **options})
+    plan = {"actors": 0, "device": "cpu", "videos_per_chunk": 2, "seconds_per_video": 60}
+    for name, value in options.items():
+        (arguments if name in arguments else plan)[name] = value
+    score_pool(videos, checkpoint_dir=checkpoint, out_dir=str(out), plan=ActorPlan(**plan), **arguments)
     return read_scores(str(out))
 
 
@@ -129,11 +127,6 @@ def test_pool_in_which_every_video_fails_is_refused(videos, checkpoint, tmp_path
 def test_missing_checkpoint_is_named(videos, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere/detector.json"):
         score(videos, str(tmp_path / "nowhere"), tmp_path / "out")
-
-
-def test_gpu_that_no_actor_reserves_is_refused(videos, checkpoint, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"scoring.gpus_per_actor is 0"):
-        score(videos, checkpoint, tmp_path, device="cuda", actors=1)
 
 
 def test_of_labels_only_frame_numbers_can_enter() -> None:
