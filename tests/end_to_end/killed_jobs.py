@@ -1,5 +1,6 @@
 """Jobs in processes of their own, ended by SIGKILL when they have come to a certain point."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -53,13 +54,13 @@ def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS)
         time.sleep(0.005)
 
 
-def ray_processes(name: str) -> list[psutil.Process]:
-    """The processes of this user's Ray workers that are at a task or actor of some name, such as ``ChunkActor``."""
+def ray_workers(name: str, ancestor: int) -> list[psutil.Process]:
+    """The Ray workers below a process that are at an actor or task of some name, such as ``ChunkActor.work``."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        command = " ".join(process.info["cmdline"] or ())
-        if command.startswith(f"ray::{name}"):
-            found.append(process)
+    for process in psutil.Process(ancestor).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if " ".join(process.cmdline()).startswith(f"ray::{name}"):
+                found.append(process)
     return found
 
 

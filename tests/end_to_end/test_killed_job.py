@@ -27,7 +27,9 @@ POINTS = {
 def test_killed_job_goes_on_to_the_same_end(stage: str, undisturbed: Path, tiny_pool: Path, tmp_path: Path) -> None:
     line, file, unfinished = POINTS[stage]
     run, inside = tmp_path / "run", tmp_path / "run/rounds/000" / (file or "")
-    kill_when(start_job(tmp_path, tiny_pool), line, then=inside.exists if file else lambda: True)
+    kill_when(
+        start_job(tmp_path, tiny_pool, tracking__figures=True), line, then=inside.exists if file else lambda: True
+    )
     assert not (run / "rounds/001/select.done.json").exists()
     if unfinished:
         assert not (run / unfinished).exists()

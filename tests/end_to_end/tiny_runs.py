@@ -1,9 +1,7 @@
 """Whole runs that take seconds, and what of a run must not depend on how it came about."""
 
-import contextlib
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,12 +24,10 @@ def tiny_config(root: Path, pool: Path, **settings: Any) -> Config:
     return load_config(CONFIG_FILE, overrides(root, pool, **settings))
 
 
-def run_tiny(root: Path, pool: Path, *, figures: bool = False, **settings: Any) -> tuple[Path, list[str]]:
-    """Runs, or goes on with, the run in ``root/run``; also returns what it said. Figures take half of the time."""
+def run_tiny(root: Path, pool: Path, **settings: Any) -> tuple[Path, list[str]]:
+    """Runs, or goes on with, the run in ``root/run``; also returns what it said."""
     lines: list[str] = []
-    config = tiny_config(root, pool, **settings)
-    with contextlib.nullcontext() if figures else mock.patch("hybridal_ray.rounds.render_round"):
-        run_loop(config, say=lines.append)
+    run_loop(tiny_config(root, pool, **settings), say=lines.append)
     return root / "run", lines
 
 
