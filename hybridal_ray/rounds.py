@@ -31,7 +31,7 @@ from hybridal_ray.selection.strategies import build_strategy
 from hybridal_ray.tracking.mlflow_sync import RunStatus, sync_run
 from hybridal_ray.tracking.round_report import render_round
 from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings
-from hybridal_ray.training.trainer import train_round
+from hybridal_ray.training.trainer import epoch_line, train_round
 
 Say = Callable[[str], None]
 START = None  # the purchase before the first round
@@ -95,7 +95,7 @@ class Rounds:
                 gpus_per_worker=training.gpus_per_worker,
                 device=config.device,
                 max_failures=training.max_failures,
-                progress=self._say_epoch,
+                progress=lambda metrics: self.say(epoch_line(metrics)),
             )
             return {"epochs": summary.epochs, "loss": summary.loss}
 
@@ -273,9 +273,6 @@ class Rounds:
             videos_per_chunk=scoring.videos_per_chunk,
             seconds_per_video=scoring.seconds_per_video,
         )
-
-    def _say_epoch(self, metrics: Mapping[str, float]) -> None:
-        self.say(f"epoch {metrics['epoch']:.0f}: loss {metrics['loss']:.4f}, {metrics['seconds']:.1f} s")
 
 
 def _brief(value: float) -> str:

@@ -1,9 +1,10 @@
 """Training as one stage of a round, on Ray Train or in this process: the Ray edge of training."""
 
+import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,11 @@ def train_round(
     return TrainingSummary(checkpoint, epochs=state["epoch"], loss=state["history"][-1]["loss"])
 
 
+def epoch_line(metrics: Mapping[str, float]) -> str:
+    """What is said of an epoch in a log."""
+    return f"epoch {metrics['epoch']:.0f}: loss {metrics['loss']:.4f}, {metrics['seconds']:.1f} s"
+
+
 class _LocalSession:
     """One worker in this process; the state of the last epoch lies beside the stage's results."""
 
@@ -168,6 +174,8 @@ class _RaySession:
     def epoch_done(self, metrics: dict[str, float], state: State) -> None:
         import ray.train
 
+        if self.rank == 0:
+            print(epoch_line(metrics), flush=True)  # Ray brings it to the job's log
         name = f"epoch-{state['epoch']:04d}"
         if self.rank != 0:
             ray.train.report(metrics, checkpoint_dir_name=name)
@@ -182,6 +190,7 @@ class _RaySession:
 def _worker(config: dict[str, Any]) -> None:
     # A hint about speed that DDP prints for every 1 × 1 convolution.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    logging.getLogger("ray.train").setLevel(logging.WARNING)  # it tells of every report of every worker
     torch.set_num_threads(config["threads"])
     train(config["task"], _RaySession())
 
