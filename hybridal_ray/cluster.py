@@ -1,8 +1,14 @@
-"""Joining a Ray cluster, and checking that it can hold what the configuration asks for."""
+"""Joining a Ray cluster, and checking that it can hold what the configuration asks for.
+
+The workers of the cluster are told its address (RAY_ADDRESS). Where several clusters run on a machine, parts of Ray
+would ask the one that was started last: Ray Train's PlacementGroupCleaner does not find its trainer there, takes it
+for dead, and takes the workers away from it (seen with Ray 2.60).
+"""
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from hybridal_ray.errors import UserError
@@ -35,8 +41,11 @@ def connect(address: str | None = None) -> None:
 
     if ray.is_initialized():
         return
+    if wanted == "local":
+        _start_local()
+        return
     try:
-        ray.init(address=wanted, log_to_driver=True, include_dashboard=False if wanted == "local" else None)
+        ray.init(address=wanted, runtime_env=None if host is None else {"env_vars": {"RAY_ADDRESS": wanted}})
     except ConnectionError as error:
         raise UserError(f"RAY_ADDRESS={wanted}: no Ray cluster is running there; start one with `ray start`") from error
 
@@ -67,6 +76,32 @@ def check_room(demands: Mapping[str, tuple[int, float, float]]) -> None:
                 f"{field}={processes}: asks for {processes} processes of {each} each, the cluster has room for {room} "
                 f"(its nodes: {there}); lower it, add nodes, or set cluster.may_grow=true where an autoscaler adds them"
             )
+
+
+def _start_local() -> None:
+    """Starts a cluster in this process whose workers know its address."""
+    import ray
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with _environment(RAY_GCS_SERVER_PORT=str(port), RAY_ADDRESS=f"127.0.0.1:{port}"):
+        ray.init(address="local", include_dashboard=False)
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Sets variables for the processes that are started inside the block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _room_on(node: Mapping[str, float], each: Mapping[str, float], wanted: int) -> int:

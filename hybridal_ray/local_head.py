@@ -19,7 +19,7 @@ from hybridal_ray.pool import storage
 
 PORT = 8265  # of Ray's dashboard, which takes jobs
 START_SECONDS = 120.0
-STOP_SECONDS = 30.0
+STOP_SECONDS = 10.0  # Ray would wait 30 s for its jobs
 _PROBE_SECONDS = 5.0
 _OBJECT_STORE_BYTES = 500_000_000  # clips and weights go by files; the default would be 30 % of the memory
 _STARTED = b"Ray runtime started"  # what `ray start` says when all of it has

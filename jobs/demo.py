@@ -19,6 +19,7 @@ from hybridal_ray.config import load_config
 from hybridal_ray.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+RAY = os.path.join(sysconfig.get_path("scripts"), "ray")
 ADDRESS = f"http://127.0.0.1:{local_head.PORT}"
 
 
@@ -36,7 +37,8 @@ def main() -> int:
     arguments = parser.parse_args()
     root = arguments.root.absolute()
     record = root / "ray-head.json"
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for end in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(end, lambda number, _: sys.exit(128 + number))  # through every `finally`, without a traceback
     try:
         if arguments.stop:
             _stop(record)
@@ -51,22 +53,25 @@ def main() -> int:
 
 
 def _run_on_head(record: Path, cpus: int, arguments: list[str]) -> int:
-    """Submits to the head that runs, or to one that lives as long as the demo."""
+    """Submits to the head that runs, or to one that lives as long as the demo; an interrupted demo leaves no job."""
+    job = f"demo-{uuid.uuid4().hex[:8]}"
     if local_head.head_runs():
         print(f"demo: using the Ray head that runs at {ADDRESS}", flush=True)
-        return _submit(arguments)
+        try:
+            return _submit(job, arguments)
+        except SystemExit:
+            subprocess.run([RAY, "job", "stop", "--address", ADDRESS, job], check=False)
+            raise
     print(f"demo: starting a Ray head at {ADDRESS}, for the time of the demo", flush=True)
     try:
         local_head.start_head(record, cpus=cpus)
-        return _submit(arguments)
+        return _submit(job, arguments)
     finally:
         _stop(record)
 
 
-def _submit(arguments: list[str]) -> int:
-    """Runs ``ray job submit`` and shows what it says; a job whose submitter is interrupted is stopped."""
-    ray = os.path.join(sysconfig.get_path("scripts"), "ray")
-    job = f"demo-{uuid.uuid4().hex[:8]}"
+def _submit(job: str, arguments: list[str]) -> int:
+    """Runs ``ray job submit`` and shows what it says."""
     submit = ["job", "submit", "--address", ADDRESS, "--submission-id", job, "--working-dir", "."]
     entrypoint = ["--", "python", "jobs/al_loop.py", *arguments]
     print(f"demo: ray {shlex.join([*submit, *entrypoint])}", flush=True)
@@ -79,18 +84,14 @@ def _submit(arguments: list[str]) -> int:
     }
     quiet = ["--log-style=pretty", "--log-color=false"]
     process = subprocess.Popen(
-        [ray, "--logging-level=warning", *submit, *quiet, *entrypoint],
+        [RAY, "--logging-level=warning", *submit, *quiet, *entrypoint],
         cwd=REPOSITORY,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    try:
-        reason = _follow(process)
-    except BaseException:
-        subprocess.run([ray, "job", "stop", "--address", ADDRESS, job], check=False)
-        raise
+    reason = _follow(process)
     code = process.wait()
     if code != 0:
         print(f"demo: the job failed: {reason or 'see what it said above'}", file=sys.stderr, flush=True)

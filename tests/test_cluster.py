@@ -1,6 +1,10 @@
 """Addresses are checked against sockets that the tests open or leave closed; room against counts made by hand."""
 
+import json
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -107,3 +111,27 @@ def test_the_room_of_a_real_cluster_is_read() -> None:
     cluster.check_room({"training.workers": (2, 1, 0)})
     with pytest.raises(UserError, match=r"its nodes: 2 CPU and 0 GPU"):
         cluster.check_room({"training.workers": (3, 1, 0)})
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_local_cluster_listens_on_loopback_and_its_workers_know_it() -> None:
+    script = """
+import json, os, psutil
+from hybridal_ray import cluster
+cluster.connect()
+import ray
+told = ray.get(ray.remote(lambda: os.environ.get("RAY_ADDRESS")).remote())
+below = psutil.Process().children(recursive=True)
+listening = [c.laddr.ip for p in below for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+print(json.dumps([told, ray.get_runtime_context().gcs_address, os.environ.get("RAY_ADDRESS"), listening]))
+"""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+
+    ended = subprocess.run([sys.executable, "-c", script], env=clean, capture_output=True, text=True, check=True)
+
+    told, joined, left_over, listening = json.loads(ended.stdout.splitlines()[-1])
+    assert told == joined
+    assert left_over is None
+    assert listening
+    assert all(address in ("127.0.0.1", "::1", "::ffff:127.0.0.1") for address in listening)
