@@ -35,6 +35,7 @@ from hybridal_ray.training.trainer import epoch_line, train_round
 
 Say = Callable[[str], None]
 START = None  # the purchase before the first round
+SECONDS_BETWEEN_NEWS = 15.0  # of a pass over videos
 
 
 @dataclass
@@ -116,6 +117,7 @@ class Rounds:
                 self._directory(round_index, "evaluate"),
                 settings=DetectionSettings(**evaluation),
                 plan=self._actors(),
+                progress=self._telling(f"round {round_index}: evaluate"),
             )
             return {name: value for name, value in metrics.items() if isinstance(value, float)}
 
@@ -146,6 +148,7 @@ class Rounds:
                 run_seed=config.seed,
                 round_index=round_index,
                 plan=self._actors(),
+                progress=self._telling(f"round {round_index}: score"),
             )
             for video_id, reason in summary.failed.items():
                 self.say(f"round {round_index}: {video_id} could not be scored: {reason}")
@@ -262,6 +265,18 @@ class Rounds:
 
     def _checkpoint(self, round_index: int) -> str:
         return self._directory(round_index, "train/checkpoint")
+
+    def _telling(self, stage: str) -> Callable[[int, int], None]:
+        """Says how far a pass over videos is, now and then."""
+        told = time.perf_counter()
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told
+            if time.perf_counter() - told > SECONDS_BETWEEN_NEWS:
+                told = time.perf_counter()
+                self.say(f"{stage} … {done} of {total} videos")
+
+        return tell
 
     def _actors(self) -> ActorPlan:
         scoring = self.config.scoring

@@ -5,6 +5,7 @@ was killed.
 """
 
 import argparse
+import json
 import os
 import shlex
 import signal
@@ -17,6 +18,7 @@ from pathlib import Path
 from hybridal_ray import local_head
 from hybridal_ray.config import load_config
 from hybridal_ray.errors import UserError
+from hybridal_ray.tracking.provenance import REVISION_VARIABLE, current_git_revision
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RAY = os.path.join(sysconfig.get_path("scripts"), "ray")
@@ -72,7 +74,10 @@ def _run_on_head(record: Path, cpus: int, arguments: list[str]) -> int:
 
 def _submit(job: str, arguments: list[str]) -> int:
     """Runs ``ray job submit`` and shows what it says."""
+    # The job's copy of the repository has no history: the submitter tells it which commit it runs.
+    variables = json.dumps({"env_vars": {REVISION_VARIABLE: current_git_revision()}})
     submit = ["job", "submit", "--address", ADDRESS, "--submission-id", job, "--working-dir", "."]
+    submit += ["--runtime-env-json", variables]
     entrypoint = ["--", "python", "jobs/al_loop.py", *arguments]
     print(f"demo: ray {shlex.join([*submit, *entrypoint])}", flush=True)
     environment = {

@@ -1,6 +1,5 @@
 """Training as one stage of a round, on Ray Train or in this process: the Ray edge of training."""
 
-import logging
 import os
 import tempfile
 import warnings
@@ -190,7 +189,6 @@ class _RaySession:
 def _worker(config: dict[str, Any]) -> None:
     # A hint about speed that DDP prints for every 1 × 1 convolution.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-    logging.getLogger("ray.train").setLevel(logging.WARNING)  # it tells of every report of every worker
     torch.set_num_threads(config["threads"])
     train(config["task"], _RaySession())
 
@@ -214,6 +212,7 @@ def _train_on_ray(task: TrainingTask, out_dir: str, workers: int, cpus: float, g
             storage_path=out_dir if storage.is_uri(out_dir) else os.path.abspath(out_dir),
             failure_config=ray.train.FailureConfig(max_failures=max_failures, controller_failure_limit=3),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
+            logging_config=ray.train.LoggingConfig(log_level="WARNING"),  # else each report of each worker is told
         ),
         torch_config=ray.train.torch.TorchConfig(backend="nccl" if gpus else "gloo"),
     )
