@@ -72,6 +72,7 @@ def start_head(record: Path, *, cpus: int, port: int = PORT) -> None:
     command = [
         os.path.join(scripts, "ray"), "start", "--head", "--block", "--disable-usage-stats",
         "--node-ip-address=127.0.0.1", "--port=0", "--dashboard-host=127.0.0.1", f"--dashboard-port={port}",
+        "--dashboard-agent-listen-port=0",  # its default is taken where another head runs, and then no job is
         f"--num-cpus={cpus}", f"--object-store-memory={_OBJECT_STORE_BYTES}",
     ]  # fmt: skip
     addresses = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")  # of another cluster: jobs of this one would join it

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from hybridal_ray.detectors.clips import clip_span
@@ -42,7 +43,8 @@ def start_centres(
         for other, share in enumerate(gathered):
             assert share is not None
             latents[other::world_size] = share
-    fitted = KMeans(min(clusters, len(latents)), n_init=RESTARTS, random_state=seed).fit(latents.double().numpy())
+    with threadpool_limits(limits=1):  # sums of several threads differ in their last bits from run to run
+        fitted = KMeans(min(clusters, len(latents)), n_init=RESTARTS, random_state=seed).fit(latents.double().numpy())
     order = np.lexsort(fitted.cluster_centers_.T[::-1])  # ids that do not hang on the order k-means found them in
     counts = np.bincount(fitted.labels_, minlength=len(order))[order]
     device = next(detector.parameters()).device
