@@ -1,5 +1,6 @@
 """Training as one stage of a round, on Ray Train or in this process: the Ray edge of training."""
 
+import logging
 import os
 import tempfile
 import warnings
@@ -189,6 +190,8 @@ class _RaySession:
 def _worker(config: dict[str, Any]) -> None:
     # A hint about speed that DDP prints for every 1 × 1 convolution.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    # Ray tells each report of each worker, through a logger that its own logging_config does not reach.
+    logging.disable(logging.INFO)
     torch.set_num_threads(config["threads"])
     train(config["task"], _RaySession())
 
@@ -212,7 +215,7 @@ def _train_on_ray(task: TrainingTask, out_dir: str, workers: int, cpus: float, g
             storage_path=out_dir if storage.is_uri(out_dir) else os.path.abspath(out_dir),
             failure_config=ray.train.FailureConfig(max_failures=max_failures, controller_failure_limit=3),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
-            logging_config=ray.train.LoggingConfig(log_level="WARNING"),  # else each report of each worker is told
+            logging_config=ray.train.LoggingConfig(log_level="WARNING"),
         ),
         torch_config=ray.train.torch.TorchConfig(backend="nccl" if gpus else "gloo"),
     )
