@@ -5,7 +5,7 @@ import inspect
 from torch import nn
 
 from hybridal_ray.detectors.compact import CompactDetector
-from hybridal_ray.detectors.interface import DetectorSpec
+from hybridal_ray.detectors.interface import DetectorSpec, InputChecked
 from hybridal_ray.errors import UserError
 from hybridal_ray.registry import nearest, resolve
 
@@ -20,7 +20,7 @@ def build_detector(spec: DetectorSpec) -> nn.Module:
             ``num_classes`` and the options as keyword arguments.
 
     Raises:
-        UserError: The name is unknown, an option is not one of the detector's, or its value is refused.
+        UserError: The name is unknown, an option is not one of the detector's, or its value or the clips are refused.
     """
     constructor = resolve(spec.name, DETECTORS, field="detector.name")
     parameters = inspect.signature(constructor).parameters
@@ -32,6 +32,12 @@ def build_detector(spec: DetectorSpec) -> nn.Module:
                 + nearest(option, [name for name in parameters if name != "num_classes"])
             )
     try:
-        return constructor(num_classes=spec.num_classes, **spec.options)
+        detector = constructor(num_classes=spec.num_classes, **spec.options)
     except (TypeError, ValueError) as error:
         raise UserError(f"detector.options: {spec.name!r} refuses them: {error}") from error
+    if isinstance(detector, InputChecked):
+        try:
+            detector.check_input(spec.clip_frames, spec.input_size)
+        except ValueError as error:
+            raise UserError(f"detector: {spec.name!r} cannot take these clips: {error}") from error
+    return detector

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,38 @@ class Detector(Protocol):
     def decode(self, features: Any) -> DetectorOutput:
         """Computes the rest, dropout included, from what `encode` returned."""
         ...
+
+
+@runtime_checkable
+class ClassConditioned(Protocol):
+    """A detector that draws its foreground map for one class of the clip, as class capsules do.
+
+    While it is trained that is the class of the labels; otherwise the one that the detector itself finds most
+    probable. Its `forward` takes ``(clips, classes)``, and its `decode` ``(features, classes)``, with classes (N,),
+    integer, −1 where a clip has no labelled actor, or None.
+    """
+
+    draws_one_class: bool
+
+
+@runtime_checkable
+class InputChecked(Protocol):
+    """A detector that cannot take clips of every length and size."""
+
+    def check_input(self, clip_frames: int, input_size: int) -> None:
+        """Compares what the configuration asks for with what the network can take.
+
+        Raises:
+            ValueError: Names the field, what was found and what was expected.
+        """
+        ...
+
+
+@runtime_checkable
+class WithEncoder(Protocol):
+    """A detector whose encoder is a module of its own: it can be pretrained, and frozen."""
+
+    encoder: nn.Module
 
 
 @dataclass(frozen=True)
