@@ -74,13 +74,6 @@ class InputChecked(Protocol):
         ...
 
 
-@runtime_checkable
-class WithEncoder(Protocol):
-    """A detector whose encoder is a module of its own: it can be pretrained, and frozen."""
-
-    encoder: nn.Module
-
-
 @dataclass(frozen=True)
 class DetectorSpec:
     """All that is needed to build a detector again, as it is stored in a checkpoint.
@@ -100,6 +93,16 @@ class DetectorSpec:
     clip_frames: int
     clip_stride: int
     options: dict[str, Any] = field(default_factory=dict)
+
+
+def encoder_of(detector: nn.Module) -> nn.Module | None:
+    """What of a detector can be pretrained, frozen, and have its features cached.
+
+    Returns:
+        The module that it keeps as ``detector.encoder``, None when it has no such module.
+    """
+    encoder = getattr(detector, "encoder", None)
+    return encoder if isinstance(encoder, nn.Module) else None
 
 
 def normalise(frames: Tensor) -> Tensor:
