@@ -1,171 +1,30 @@
-"""The configuration: one tree, read from YAML and dotted overrides. It stops at the loop.
-
-Every constant of the paper has its value here and nowhere else; the descriptions name the source.
-"""
+"""The configuration: one tree, read from YAML and dotted overrides. It stops at the loop."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from hybridal_ray.config_sections import (
+    BudgetConfig,
+    ClusterConfig,
+    ClusteringConfig,
+    DetectorConfig,
+    EvaluationConfig,
+    OracleConfig,
+    PoolConfig,
+    ScoringConfig,
+    Section,
+    SelectionConfig,
+    TrackingConfig,
+    TrainingConfig,
+)
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.registry import nearest
-
-CountOrAll = PositiveInt | Literal["all"]
-
-
-class Section(BaseModel):
-    """A part of the configuration; a key that it does not know is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class DemoPoolConfig(Section):
-    """The generated pool, made where `pool.path` points when nothing is there yet."""
-
-    videos: int = Field(240, ge=20, description="Videos in all splits.")
-    seed: int = Field(0, ge=0)
-
-
-class PoolConfig(Section):
-    """Where the videos are."""
-
-    path: str = Field(description="Directory or URI of the pool; relative paths are taken below `root`.")
-    demo: DemoPoolConfig | None = Field(None, description="Generate the demo pool at `path` on first use.")
-
-
-class BudgetConfig(Section):
-    """What is bought; the unit is one labelled frame (method §5)."""
-
-    start_videos: CountOrAll = Field(12, description="Videos labelled before the first round, at random.")
-    start_frames_per_video: CountOrAll = Field(4, description="Frames labelled in each of them, at random.")
-    videos_per_round: int = Field(12, ge=1, description="Videos bought in a round; the paper adds 5 % of them.")
-    frames_per_video: int = Field(4, ge=1, description="A: frames bought in, and averaged into the score of, a video.")
-    max_frames_per_round: int | None = Field(None, ge=1, description="No round buys more frames than this.")
-    max_frames: int | None = Field(None, ge=1, description="The run ends when this many frames are labelled.")
-    revisit_fraction: float = Field(0.0, ge=0, le=1, description="Share of a round's videos that have labels already.")
-
-
-class DetectorConfig(Section):
-    """The network (method §8)."""
-
-    name: str = Field("compact", description="Registered detector, or package.module:Name.")
-    input_size: int = Field(64, ge=32, multiple_of=16, description="Frames are scaled to this square, in pixels.")
-    clip_frames: int = Field(8, ge=1, description="T.")
-    clip_stride: int = Field(2, ge=1, description="Video frames from one frame of a clip to the next.")
-    options: dict[str, Any] = Field(default_factory=dict, description="Further arguments of the detector.")
-
-
-class LossConfig(Section):
-    """Weights of pseudo-labels and of the terms (method §7)."""
-
-    weighting: Literal["none", "labelled", "gaussian", "stew"] = "stew"
-    window: int = Field(2, ge=0, description="W: half width of STeW's window, in sampled frames.")
-    temporal_sigma: float = Field(4 / 3, gt=0, description="σ_t of STeW, in sampled frames.")
-    spatial_rule: Literal["mean", "symmetric"] = Field("mean", description="x̄, or max(x̄, 1 − x̄).")
-    spatial_low: float = Field(0.0, ge=0, le=1, description="Window means at or below it count fully.")
-    spatial_high: float = Field(1.0, ge=0, le=1, description="Window means at or above it count fully.")
-    dice: float = Field(1.0, ge=0, description="Weight of the Dice loss.")
-    classes: float = Field(1.0, ge=0, description="Weight of the class loss.")
-
-
-class ClusteringConfig(Section):
-    """Deep clustering (method §4), shared by training and CLAUS."""
-
-    clusters: int = Field(5, ge=1, description="K; 5 on UCF-101-24 in the paper.")
-    beta: float = Field(1e-6, ge=0, description="β: weight of the term; 1e-6 suits the capsule detector's latent.")
-    start: float = Field(0.5, ge=0, lt=1, description="Share of the epochs trained before the centres start.")
-
-
-class TrainingConfig(Section):
-    """A round's training."""
-
-    epochs: int = Field(10, ge=1)
-    steps_per_epoch: int = Field(100, ge=1)
-    batch_size: int = Field(8, ge=1, description="Clips in a batch, over all workers.")
-    learning_rate: float = Field(1e-3, gt=0)
-    schedule: Literal["cosine", "constant"] = "cosine"
-    warmup_steps: int = Field(50, ge=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    clip_norm: float = Field(1.0, gt=0)
-    flip: bool = Field(True, description="Mirror half of the clips.")
-    colour: float = Field(0.7, ge=0, le=1, description="Strength of the colour augmentation.")
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    cache_mib: int = Field(1024, ge=0, description="Decoded frames kept by each worker, in MiB.")
-    warm_start: bool = Field(False, description="Start from the last round's weights instead of fresh ones.")
-    loss: LossConfig = LossConfig()
-    workers: int = Field(1, ge=0, description="Ray Train workers; 0 trains in the loop's own process.")
-    cpus_per_worker: float = Field(1, gt=0)
-    gpus_per_worker: float = Field(0, ge=0)
-    max_failures: int = Field(3, ge=0, description="Restarts of lost workers from the last checkpoint.")
-
-
-class ScoringConfig(Section):
-    """Monte Carlo Dropout over the pool (method §1 and §2)."""
-
-    passes: int = Field(10, ge=1, description="R.")
-    reading: Literal["mean_of_log", "log_of_mean"] = Field("mean_of_log", description="Reading of equation U.")
-    reduction: Literal["mean", "sum"] = Field("mean", description="Over the predicted foreground of a frame.")
-    foreground_threshold: float = Field(0.4, gt=0, lt=1, description="θ, on the mean probability.")
-    empty_frame_score: float = Field(0.0, description="What a frame without predicted foreground gets.")
-    proximity_sigma: float = Field(8 / 3, gt=0, description="σ_p of the proximity penalty, in video frames.")
-    proximity_window: int = Field(4, ge=0, description="Half window of the proximity penalty, in video frames.")
-    actors: int = Field(1, ge=0, description="Ray actors; 0 scores in the loop's own process.")
-    cpus_per_actor: float = Field(1, gt=0)
-    gpus_per_actor: float = Field(0, ge=0)
-    videos_per_chunk: int = Field(8, ge=1, description="Videos that an actor takes, and writes, at a time.")
-    seconds_per_video: float = Field(600, gt=0, description="A video that takes longer is set aside.")
-
-
-class SelectionConfig(Section):
-    """Who picks the next batch (method §4)."""
-
-    strategy: str = Field("claus", description="Registered strategy, or package.module:Name.")
-    options: dict[str, Any] = Field(default_factory=dict, description="Arguments of the strategy.")
-    start_strategy: str = Field("random", description="Picks the first batch, when nothing is scored yet.")
-
-
-class OracleConfig(Section):
-    """Who labels, and what it costs."""
-
-    name: str = Field("simulated", description="Registered oracle.")
-    seconds_per_video: float = Field(10.0, ge=0, description="Modelled labour of opening a video.")
-    seconds_per_frame: float = Field(3.0, ge=0, description="Modelled labour of judging a frame.")
-    seconds_per_box: float = Field(12.0, ge=0, description="Modelled labour of drawing and naming a box.")
-
-
-class EvaluationConfig(Section):
-    """From foreground maps to tubes; metrics follow the convention `strict`."""
-
-    split: Literal["val", "test"] = "test"
-    mask_threshold: float = Field(0.5, gt=0, lt=1)
-    min_area: float = Field(0.002, ge=0, lt=1, description="Smallest actor, as a share of the picture.")
-    nms_iou: float = Field(0.5, gt=0, le=1)
-    link_iou: float = Field(0.3, ge=0, le=1)
-    max_gap: int = Field(4, ge=0, description="Frames without a box that a tube bridges.")
-    min_tube_frames: int = Field(4, ge=1)
-    min_class_probability: float = Field(0.05, ge=0, lt=1)
-
-
-class ClusterConfig(Section):
-    """The Ray cluster."""
-
-    may_grow: bool = Field(False, description="An autoscaler adds nodes: do not insist on having them at the start.")
-
-
-class TrackingConfig(Section):
-    """MLflow."""
-
-    uri: str | None = Field(
-        None, description="Tracking server; else MLFLOW_TRACKING_URI, else SQLite below `root`. 'none' switches it off."
-    )
-    figures: bool = Field(True, description="Draw the figures of every round into its report.")
-    experiment: str = "hybridal"
-    model_name: str = Field("hybridal-detector", description="Name in the model registry.")
 
 
 class Config(Section):
@@ -189,11 +48,18 @@ class Config(Section):
     cluster: ClusterConfig = ClusterConfig()
 
     @model_validator(mode="after")
-    def _batch_divides(self) -> "Config":
-        if self.training.workers and self.training.batch_size % self.training.workers:
+    def _agrees_with_itself(self) -> "Config":
+        training = self.training
+        parts = max(training.workers, 1) * training.accumulate
+        if training.batch_size % parts:
             raise ValueError(
-                f"training.batch_size: {self.training.batch_size} does not divide over "
-                f"training.workers={self.training.workers}"
+                f"training.batch_size: {training.batch_size} does not divide over training.workers={training.workers} "
+                f"and training.accumulate={training.accumulate}"
+            )
+        if self.detector.feature_cache is not None and not training.freeze_encoder:
+            raise ValueError(
+                "detector.feature_cache: an encoder that is trained has other features in every round; "
+                "expected training.freeze_encoder=true beside it"
             )
         return self
 
@@ -221,7 +87,9 @@ FREE_FIELDS = frozenset(
     {
         "root", "run", "rounds", "device", "pool.path", "pool.demo", "budget.max_frames", "tracking", "cluster",
         "training.workers", "training.cpus_per_worker", "training.gpus_per_worker", "training.max_failures",
-        "training.cache_mib", "scoring.actors", "scoring.cpus_per_actor", "scoring.gpus_per_actor",
+        "training.cache_mib", "training.accumulate", "training.channels_last", "training.compile",
+        "detector.feature_cache",
+        "scoring.actors", "scoring.cpus_per_actor", "scoring.gpus_per_actor",
         "scoring.seconds_per_video",
     }
 )  # fmt: skip

@@ -67,7 +67,8 @@ def open_pool(config: Config, say: Say) -> Pool:
         say(f"generating the demo pool: {config.pool.demo.videos} videos in {location}")
         generate_demo_pool(location, videos=config.pool.demo.videos, seed=config.pool.demo.seed)
     pool = load_pool(location)
-    for split in ("train", config.evaluation.split):
+    validated = ["val"] if config.training.validation.source == "val" else []
+    for split in ("train", config.evaluation.split, *validated):
         if not pool.usable_videos(split):
             raise UserError(f"{location}/videos.parquet: no video of split {split!r} has status 'ok'")
     return pool

@@ -10,10 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from torch import Tensor
 
 from hybridal_ray.config import Config
+from hybridal_ray.config_values import detector_spec, held_out, plain, uncertainty_settings
 from hybridal_ray.detectors.checkpoint import load_detector
-from hybridal_ray.detectors.interface import DetectorSpec
 from hybridal_ray.dispatch import ActorPlan
 from hybridal_ray.evaluation.detecting import DetectionSettings
 from hybridal_ray.evaluation.evaluator import evaluate_checkpoint
@@ -24,14 +25,14 @@ from hybridal_ray.pool.tables import Pool
 from hybridal_ray.registry import resolve
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.scoring.pool_scorer import read_scores, score_pool
-from hybridal_ray.scoring.video_scoring import UncertaintySettings
 from hybridal_ray.selection.request import Selection, SelectionRequest
 from hybridal_ray.selection.selector import select
 from hybridal_ray.selection.strategies import build_strategy
 from hybridal_ray.tracking.mlflow_sync import RunStatus, sync_run
 from hybridal_ray.tracking.round_report import render_round
-from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings
-from hybridal_ray.training.trainer import epoch_line, train_round
+from hybridal_ray.training.seeding import pretrained_weights
+from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings, SamplingSettings
+from hybridal_ray.training.trainer import Workers, epoch_line, train_round
 
 Say = Callable[[str], None]
 START = None  # the purchase before the first round
@@ -75,37 +76,31 @@ class Rounds:
         """Trains the round's detector on every label bought so far."""
         config, training = self.config, self.config.training
         out_dir = self._directory(round_index, "train")
-        loss = training.loss.model_dump()
 
         def work() -> dict[str, Any]:
             summary = train_round(
-                spec=DetectorSpec(num_classes=len(self.pool.classes), **config.detector.model_dump()),
+                spec=detector_spec(config, len(self.pool.classes)),
                 videos=self.videos,
                 labels=self._labels(round_index),
                 out_dir=out_dir,
-                loss=LossSettings(**loss),
-                clustering=ClusteringSettings(**config.clustering.model_dump()),
-                optimiser=OptimiserSettings(
-                    **{name: getattr(training, name) for name in OptimiserSettings.__dataclass_fields__}
-                ),
+                loss=plain(LossSettings, training.loss),
+                clustering=plain(ClusteringSettings, config.clustering),
+                optimiser=plain(OptimiserSettings, training),
+                sampling=plain(SamplingSettings, training),
+                held_out=held_out(config, self.pool),
                 seed=config.seed,
                 round_index=round_index,
-                initial_checkpoint=self._checkpoint(round_index - 1) if training.warm_start and round_index else None,
-                workers=training.workers,
-                cpus_per_worker=training.cpus_per_worker,
-                gpus_per_worker=training.gpus_per_worker,
-                device=config.device,
-                max_failures=training.max_failures,
+                initial_weights=self._initial_weights(round_index),
+                workers=plain(Workers, training, device=config.device),
                 progress=lambda metrics: self.say(epoch_line(metrics)),
             )
-            return {"epochs": summary.epochs, "loss": summary.loss}
+            return {"epochs": summary.epochs, "best_epoch": summary.best_epoch, "loss": summary.loss}
 
         self._stage(round_index, "train", work)
 
     def evaluate(self, round_index: int) -> None:
         """Measures the round's detector on the evaluation split, on the same kind of actors as scoring."""
         config = self.config
-        evaluation = config.evaluation.model_dump(exclude={"split"})
         videos = self.pool.usable_videos(config.evaluation.split)
 
         def work() -> dict[str, Any]:
@@ -115,8 +110,8 @@ class Rounds:
                 self.pool.classes,
                 self._checkpoint(round_index),
                 self._directory(round_index, "evaluate"),
-                settings=DetectionSettings(**evaluation),
-                plan=self._actors(),
+                settings=plain(DetectionSettings, config.evaluation),
+                plan=plain(ActorPlan, config.scoring, device=config.device),
                 progress=self._telling(f"round {round_index}: evaluate"),
             )
             return {name: value for name, value in metrics.items() if isinstance(value, float)}
@@ -125,7 +120,7 @@ class Rounds:
 
     def score(self, round_index: int) -> None:
         """Scores every video of the training split by Monte Carlo Dropout; labelled ones for their latents."""
-        config, scoring = self.config, self.config.scoring
+        config = self.config
 
         def work() -> dict[str, Any]:
             if not build_strategy(config.selection.strategy, config.selection.options).needs_scores:
@@ -135,19 +130,10 @@ class Rounds:
                 ledger.labelled_frames(self._labels(round_index)),
                 self._checkpoint(round_index),
                 self._directory(round_index, "scores"),
-                settings=UncertaintySettings(
-                    passes=scoring.passes,
-                    reading=scoring.reading,
-                    reduction=scoring.reduction,
-                    foreground_threshold=scoring.foreground_threshold,
-                    empty_frame_score=scoring.empty_frame_score,
-                    frames_per_video=config.budget.frames_per_video,
-                    sigma=scoring.proximity_sigma,
-                    window=scoring.proximity_window,
-                ),
+                settings=uncertainty_settings(config),
                 run_seed=config.seed,
                 round_index=round_index,
-                plan=self._actors(),
+                plan=plain(ActorPlan, config.scoring, device=config.device),
                 progress=self._telling(f"round {round_index}: score"),
             )
             for video_id, reason in summary.failed.items():
@@ -260,6 +246,22 @@ class Rounds:
         bought = ledger.read(self.store.root)
         return bought.filter(pc.field("round") <= (-1 if round_index is None else round_index))
 
+    def _initial_weights(self, round_index: int) -> dict[str, Tensor] | None:
+        """Of the last round where training starts warm, of the pretrained encoder else; None is fresh weights."""
+        config = self.config
+        if config.training.warm_start and round_index:
+            return load_detector(self._checkpoint(round_index - 1)).detector.state_dict()
+        if config.detector.pretrained is None:
+            return None
+        weights, told = pretrained_weights(
+            detector_spec(config, len(self.pool.classes)),
+            config.locate(config.detector.pretrained),
+            allow_partial=config.detector.allow_partial,
+            seed=config.seed,
+        )
+        self.say(told)
+        return weights
+
     def _directory(self, round_index: int | None, name: str) -> str:
         return storage.join(self.store.round_directory(round_index), name)
 
@@ -277,17 +279,6 @@ class Rounds:
                 self.say(f"{stage} … {done} of {total} videos")
 
         return tell
-
-    def _actors(self) -> ActorPlan:
-        scoring = self.config.scoring
-        return ActorPlan(
-            actors=scoring.actors,
-            cpus_per_actor=scoring.cpus_per_actor,
-            gpus_per_actor=scoring.gpus_per_actor,
-            device=self.config.device,
-            videos_per_chunk=scoring.videos_per_chunk,
-            seconds_per_video=scoring.seconds_per_video,
-        )
 
 
 def _brief(value: float) -> str:

@@ -134,7 +134,9 @@ def test_a_field_like_no_other_gets_no_hint() -> None:
         ("scoring.foreground_threshold", 1.0, r"scoring\.foreground_threshold: .*less than 1, found 1\.0"),
         ("scoring.passes", None, r"scoring\.passes: .*integer, found None"),
         ("training", 3, r"training: .*TrainingConfig, found 3"),
-        ("training.workers", 3, r"training\.batch_size: 8 does not divide over training\.workers=3"),
+        ("training.workers", 3, r"training\.batch_size: 8 does not divide over training\.workers=3 and .*"),
+        ("training.accumulate", 5, r"training\.batch_size: 8 does not divide over .* and training\.accumulate=5"),
+        ("detector.feature_cache", "cache", r"detector\.feature_cache: .*training\.freeze_encoder=true.*"),
         ("seed", -1, r"seed: .*greater than or equal to 0, found -1"),
     ],
 )

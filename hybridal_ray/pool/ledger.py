@@ -77,6 +77,26 @@ def read(root: str) -> pa.Table:
     return pa.concat_tables([LABELS_SCHEMA.empty_table(), *(storage.read_table(file, LABELS_SCHEMA) for file in files)])
 
 
+def labels_of_tubes(tubes: pa.Table) -> pa.Table:
+    """Labels as given with a pool: each frame on which a tube has a box, with all its boxes.
+
+    Args:
+        tubes: Table of `TUBES_SCHEMA`. A frame without a box is not known to be empty, and is left out.
+
+    Returns:
+        Table of `LABELS_SCHEMA`, by video and frame.
+    """
+    frames: dict[tuple[str, int], list[dict[str, object]]] = {}
+    for row in tubes.to_pylist():
+        box = {field.name: row[field.name] for field in BOX_TYPE}
+        frames.setdefault((row["video_id"], row["frame"]), []).append(box)
+    rows = [
+        {"video_id": video_id, "frame": frame, "round": 0, "source": "pool", "seconds": None, "boxes": boxes}
+        for (video_id, frame), boxes in sorted(frames.items())
+    ]
+    return pa.Table.from_pylist(rows, schema=LABELS_SCHEMA)
+
+
 def labels_by_video(labels: pa.Table) -> dict[str, VideoLabels]:
     """The ledger as training reads it: by video, then frame. The last row of a frame counts."""
     by_video: dict[str, dict[int, tuple[LabelledBox, ...]]] = {}

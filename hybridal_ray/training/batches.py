@@ -15,7 +15,7 @@ from hybridal_ray.pool.frame_cache import FrameCache
 from hybridal_ray.pool.ledger import VideoLabels
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.training.rendering import TrackRenderer
-from hybridal_ray.training.sampling import ClipDraw
+from hybridal_ray.training.sampling import WHOLE, ClipDraw
 from hybridal_ray.training.settings import LossSettings
 from hybridal_ray.training.stew import clip_weights, window_means
 from hybridal_ray.training.tracks import tracks_of
@@ -30,12 +30,17 @@ class TrainingBatch:
         instances: (N, T, H, W), uint8; 0 for background, i + 1 on the pixels of actor i.
         weights: φ, (N, T, H, W), float32 in [0, 1].
         actor_classes: (N, M), int64, −1 where a clip has fewer than M actors.
+        crops: (N, 3), float32, the part of the picture to be enlarged, see `crop_clips`; None where all is seen.
     """
 
     frames: Tensor
     instances: Tensor
     weights: Tensor
     actor_classes: Tensor
+    crops: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
 
     def to(self, device: torch.device) -> "TrainingBatch":
         """The same batch on another device."""
@@ -44,6 +49,7 @@ class TrainingBatch:
             self.instances.to(device, non_blocking=True),
             self.weights.to(device, non_blocking=True),
             self.actor_classes.to(device, non_blocking=True),
+            self.crops,
         )
 
 
@@ -51,8 +57,8 @@ class ClipSource:
     """Decodes and labels single clips of the labelled videos.
 
     Args:
-        videos: The labelled videos.
-        labels: The labelled frames of each of them, in the same order.
+        videos: The labelled videos, and after them such as have no labels.
+        labels: The labelled frames of each of them, in the same order; of a video without any, every pixel weighs 0.
         spec: Of the detector: size, length and stride of its clips.
         loss: How pseudo-labels are weighted.
         cache: Decoded frames at the detector's size.
@@ -76,6 +82,10 @@ class ClipSource:
             for video, frames in zip(videos, labels, strict=True)
         ]
 
+    def classes(self, video: int) -> list[int]:
+        """Class ids of the labelled actors of a video, one a track."""
+        return [track.class_id for track in self._renderers[video].tracks]
+
     def batch(self, draws: Sequence[ClipDraw]) -> TrainingBatch:
         """Makes the batch of some clips.
 
@@ -83,7 +93,7 @@ class ClipSource:
             UnreadableVideo: A labelled video can no longer be decoded.
         """
         clips = [self._clip(draw) for draw in draws]
-        classes = [[track.class_id for track in self._renderers[draw.video].tracks] for draw in draws]
+        classes = [self.classes(draw.video) for draw in draws]
         most = max((len(of_clip) for of_clip in classes), default=0)
         padded = np.array([[*of_clip, *[-1] * (most - len(of_clip))] for of_clip in classes], dtype=np.int64)
         return TrainingBatch(
@@ -91,6 +101,7 @@ class ClipSource:
             instances=torch.from_numpy(np.stack([instances for _, instances, _ in clips])),
             weights=torch.from_numpy(np.stack([weights for _, _, weights in clips])),
             actor_classes=torch.from_numpy(padded.reshape(len(draws), most)),
+            crops=None if all(draw.crop == WHOLE for draw in draws) else torch.tensor([draw.crop for draw in draws]),
         )
 
     def _clip(self, draw: ClipDraw) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

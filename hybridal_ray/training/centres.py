@@ -16,7 +16,7 @@ RESTARTS = 10
 
 
 def start_centres(
-    detector: nn.Module, source: ClipSource, clusters: int, *, seed: int, rank: int, world_size: int
+    detector: nn.Module, source: ClipSource, clusters: int, *, videos: int, seed: int, rank: int, world_size: int
 ) -> tuple[Tensor, Tensor]:
     """k-means++ with several restarts on one latent a labelled video, that of the clip in its middle.
 
@@ -25,8 +25,9 @@ def start_centres(
 
     Args:
         detector: The module itself, not wrapped.
-        source: The labelled videos.
+        source: The labelled videos come first in it.
         clusters: K; fewer centres come back when fewer videos are labelled.
+        videos: How many of them are labelled.
         seed: Of the run.
         rank: Which worker.
         world_size: Number of workers.
@@ -34,12 +35,12 @@ def start_centres(
     Returns:
         Centres (K, D), float32, and how many latents each stands for (K,), float32, both on the detector's device.
     """
-    mine = _latents(detector, source, list(range(rank, len(source.videos), world_size)))
+    mine = _latents(detector, source, list(range(rank, videos, world_size)))
     latents = mine
     if world_size > 1:
         gathered: list[Tensor | None] = [None] * world_size
         dist.all_gather_object(gathered, mine)
-        latents = torch.empty(len(source.videos), mine.shape[1])
+        latents = torch.empty(videos, mine.shape[1])
         for other, share in enumerate(gathered):
             assert share is not None
             latents[other::world_size] = share

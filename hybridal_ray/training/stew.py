@@ -85,7 +85,8 @@ def clip_weights(
     Args:
         weighting: ``none`` counts every pseudo-label fully; ``labelled`` only labelled frames; ``gaussian`` is
             the temporal weight alone (Active Sparse Labeling, Rana and Rawat, NeurIPS 2022); ``stew`` is the
-            product of temporal and spatial weight, labelled frames counting fully.
+            product of temporal and spatial weight, labelled frames counting fully. A video without labels has no
+            pseudo-label, and weighs nothing under any of them.
         frames: (T,), frames of the clip.
         labelled: Labelled frames of the video.
         window_mean: (T, H, W), from `window_means`; gives the shape for every weighting.
@@ -99,7 +100,9 @@ def clip_weights(
         (T, H, W), float32 in [0, 1].
     """
     is_labelled = np.isin(frames, labelled)
-    if weighting == "none":
+    if not len(labelled):  # there is no pseudo-label at all
+        over_time = np.zeros(len(frames), dtype=np.float32)
+    elif weighting == "none":
         over_time = np.ones(len(frames), dtype=np.float32)
     elif weighting == "labelled":
         over_time = is_labelled.astype(np.float32)

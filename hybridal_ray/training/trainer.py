@@ -11,17 +11,19 @@ from typing import Any
 
 import pyarrow as pa
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from hybridal_ray.detectors.checkpoint import choose_device, load_detector, save_detector
+from hybridal_ray.detectors.checkpoint import choose_device, save_detector
 from hybridal_ray.detectors.interface import DetectorSpec
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.decoding import UnreadableVideo
 from hybridal_ray.pool.ledger import labels_by_video
 from hybridal_ray.pool.tables import Video
-from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings
-from hybridal_ray.training.worker import State, TrainingTask, train
+from hybridal_ray.training.held_out import HeldOut, divide_labels
+from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings, SamplingSettings
+from hybridal_ray.training.task import LabelledVideos, State, TrainingTask
+from hybridal_ray.training.worker import final_weights, train
 
 STATE_FILE = "state.pt"
 EpochProgress = Callable[[dict[str, float]], None]
@@ -34,12 +36,33 @@ class TrainingSummary:
     Attributes:
         checkpoint: Directory of the trained detector.
         epochs: Epochs trained, those before a restart included.
-        loss: Mean loss of the last epoch.
+        loss: Mean loss of the epoch whose weights it has.
+        best_epoch: That epoch, from 0.
     """
 
     checkpoint: str
     epochs: int
     loss: float
+    best_epoch: int
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who trains.
+
+    Attributes:
+        workers: Ray Train workers; 0 trains in this process, without Ray.
+        cpus_per_worker: CPUs, and torch threads, of each.
+        gpus_per_worker: GPUs of each.
+        device: Used when `workers` is 0; see `choose_device`.
+        max_failures: Times that lost workers are started again from the last checkpoint.
+    """
+
+    workers: int
+    cpus_per_worker: float
+    gpus_per_worker: float
+    device: str
+    max_failures: int
 
 
 def train_round(
@@ -51,19 +74,18 @@ def train_round(
     loss: LossSettings,
     clustering: ClusteringSettings,
     optimiser: OptimiserSettings,
+    sampling: SamplingSettings,
+    held_out: HeldOut | None,
     seed: int,
     round_index: int,
-    initial_checkpoint: str | None,
-    workers: int,
-    cpus_per_worker: float,
-    gpus_per_worker: float,
-    device: str,
-    max_failures: int,
+    initial_weights: dict[str, Tensor] | None,
+    workers: Workers,
     progress: EpochProgress | None = None,
 ) -> TrainingSummary:
     """Trains the detector of a round and leaves it in ``out_dir/checkpoint``, its history in ``out_dir/history.json``.
 
-    A training that was cut off goes on from its last epoch. Videos without a labelled frame take no part.
+    A training that was cut off goes on from its last epoch. Videos without a labelled frame take part in the
+    clustering term alone, and only where `sampling` says so.
 
     Args:
         spec: The detector.
@@ -73,47 +95,62 @@ def train_round(
         loss: Weighting of the loss.
         clustering: The deep-clustering term.
         optimiser: Length and speed of training.
+        sampling: Choice and augmentation of clips.
+        held_out: What the best epoch is chosen by; None takes the last.
         seed: Of the run.
         round_index: Which round.
-        initial_checkpoint: Detector to start from (warm), or None for fresh weights (cold).
-        workers: Ray Train workers; 0 trains in this process, without Ray.
-        cpus_per_worker: CPUs, and torch threads, of each.
-        gpus_per_worker: GPUs of each.
-        device: Used when `workers` is 0; see `choose_device`.
-        max_failures: Times that lost workers are started again from the last checkpoint.
+        initial_weights: State dict to start from (warm, or pretrained), or None for fresh weights (cold).
+        workers: Who trains.
         progress: Called with the metrics of each epoch, where this process sees them.
 
     Raises:
-        UserError: Nothing is labelled, or the batch does not divide over the workers.
+        UserError: Nothing is labelled, or the batch does not divide over the workers, or does not fit their GPUs.
         UnreadableVideo: A labelled video can no longer be decoded.
     """
     by_video = labels_by_video(labels)
-    labelled = [video for video in videos if video.video_id in by_video]
-    if len(labelled) < max(workers, 1):
-        raise UserError(f"training: {len(labelled)} videos have labels, expected at least one a worker ({workers})")
-    if optimiser.batch_size % max(workers, 1):
-        raise UserError(
-            f"training.batch_size: {optimiser.batch_size} clips do not divide evenly over {workers} workers"
-        )
+    labelled, validation = divide_labels(videos, by_video, held_out, seed)
+    _check(labelled, optimiser, workers.workers)
     task = TrainingTask(
         spec=spec,
-        videos=labelled,
-        labels=[by_video[video.video_id] for video in labelled],
+        labelled=labelled,
         loss=loss,
         clustering=clustering,
         optimiser=optimiser,
+        sampling=sampling,
         seed=seed,
         round_index=round_index,
-        initial_weights=load_detector(initial_checkpoint).detector.state_dict() if initial_checkpoint else None,
+        validation=validation,
+        patience=None if held_out is None else held_out.patience,
+        unlabelled=[video for video in videos if video.video_id not in by_video] if sampling.unlabelled else [],
+        initial_weights=initial_weights,
     )
-    if workers == 0:
-        state = train(task, _LocalSession(choose_device(device), out_dir, progress))
+    if workers.workers == 0:
+        state = train(task, _LocalSession(choose_device(workers.device), out_dir, progress))
     else:
-        state = _train_on_ray(task, out_dir, workers, cpus_per_worker, gpus_per_worker, max_failures)
+        state = _train_on_ray(task, out_dir, workers)
+    return _keep(spec, state, out_dir)
+
+
+def _check(labelled: LabelledVideos, optimiser: OptimiserSettings, workers: int) -> None:
+    if len(labelled.videos) < max(workers, 1):
+        raise UserError(
+            f"training: {len(labelled.videos)} videos have labels, expected at least one a worker ({workers})"
+        )
+    if optimiser.batch_size % (max(workers, 1) * optimiser.accumulate):
+        raise UserError(
+            f"training.batch_size: {optimiser.batch_size} clips do not divide evenly over {max(workers, 1)} workers"
+            f" × {optimiser.accumulate} parts (training.accumulate)"
+        )
+
+
+def _keep(spec: DetectorSpec, state: State, out_dir: str) -> TrainingSummary:
+    """Writes what a training leaves."""
     checkpoint = storage.join(out_dir, "checkpoint")
-    save_detector(checkpoint, spec, state["weights"], state["centres"])
-    storage.write_json(storage.join(out_dir, "history.json"), state["history"])
-    return TrainingSummary(checkpoint, epochs=state["epoch"], loss=state["history"][-1]["loss"])
+    save_detector(checkpoint, spec, *final_weights(state))
+    history = state["history"]
+    storage.write_json(storage.join(out_dir, "history.json"), history)
+    best = state["epoch"] - 1 if state["best"] is None else state["best"]["epoch"]
+    return TrainingSummary(checkpoint, epochs=state["epoch"], loss=history[best]["loss"], best_epoch=best)
 
 
 def epoch_line(metrics: Mapping[str, float]) -> str:
@@ -163,6 +200,8 @@ class _RaySession:
     def wrap(self, detector: nn.Module) -> nn.Module:
         import ray.train.torch
 
+        if self.world_size > 1 and self.device.type == "cuda":  # batch statistics of a small share are too rough
+            detector = nn.SyncBatchNorm.convert_sync_batchnorm(detector)
         return ray.train.torch.prepare_model(detector)
 
     def resume(self) -> State | None:
@@ -196,24 +235,25 @@ def _worker(config: dict[str, Any]) -> None:
     train(config["task"], _RaySession())
 
 
-def _train_on_ray(task: TrainingTask, out_dir: str, workers: int, cpus: float, gpus: float, max_failures: int) -> State:
+def _train_on_ray(task: TrainingTask, out_dir: str, workers: Workers) -> State:
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # reports are collected this often
     import ray.train
     import ray.train.torch
 
+    cpus, gpus = workers.cpus_per_worker, workers.gpus_per_worker
     trainer = ray.train.torch.TorchTrainer(
         _worker,
         train_loop_config={"task": task, "threads": max(int(cpus), 1)},
         scaling_config=ray.train.ScalingConfig(
-            num_workers=workers,
+            num_workers=workers.workers,
             use_gpu=gpus > 0,
             resources_per_worker={"CPU": cpus, **({"GPU": gpus} if gpus else {})},
         ),
         run_config=ray.train.RunConfig(
             name="ray",
             storage_path=out_dir if storage.is_uri(out_dir) else os.path.abspath(out_dir),
-            failure_config=ray.train.FailureConfig(max_failures=max_failures, controller_failure_limit=3),
+            failure_config=ray.train.FailureConfig(max_failures=workers.max_failures, controller_failure_limit=3),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
             logging_config=ray.train.LoggingConfig(log_level="WARNING"),
         ),

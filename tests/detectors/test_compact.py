@@ -7,7 +7,7 @@ from hybridal_ray.detectors.compact import CompactDetector, _cell_weights, _shif
 from hybridal_ray.detectors.dropout import ChannelDropout, seeded_dropout
 from hybridal_ray.detectors.interface import Detector
 from hybridal_ray.training.losses.actor_class import actor_class_loss
-from hybridal_ray.training.losses.mask import weighted_bce
+from hybridal_ray.training.losses.bce import weighted_bce
 
 
 def small(num_classes: int = 3, **options: float) -> CompactDetector:

@@ -47,7 +47,9 @@ class ColourSource:
 
 def start(clusters: int, seed: int = 0) -> tuple[list[list[float]], list[float]]:
     detector = ColourDetector().train()
-    centres, counts = start_centres(detector, ColourSource(), clusters, seed=seed, rank=0, world_size=1)
+    centres, counts = start_centres(
+        detector, ColourSource(), clusters, videos=len(COLOURS), seed=seed, rank=0, world_size=1
+    )
     assert detector.training
     assert not centres.requires_grad
     return centres.tolist(), counts.tolist()
@@ -70,14 +72,14 @@ def test_there_are_no_more_centres_than_videos() -> None:
 
 def test_each_video_is_seen_once_in_its_middle() -> None:
     source = ColourSource()
-    start_centres(ColourDetector(), source, 2, seed=0, rank=0, world_size=1)
+    start_centres(ColourDetector(), source, 2, videos=len(COLOURS), seed=0, rank=0, world_size=1)
     assert source.asked == [ClipDraw(video, 6, False) for video in range(len(COLOURS))]  # frames 6 … 12 of 20
 
 
 @pytest.mark.slow
 def test_workers_share_the_videos_and_hold_the_same_centres(tmp_path: Path) -> None:
     torch.multiprocessing.spawn(worker, args=(2, str(tmp_path)), nprocs=2)
-    alone = start_centres(ColourDetector(), ColourSource(), 3, seed=0, rank=0, world_size=1)
+    alone = start_centres(ColourDetector(), ColourSource(), 3, videos=len(COLOURS), seed=0, rank=0, world_size=1)
     for rank in range(2):
         centres, counts, asked = torch.load(tmp_path / f"{rank}.pt")
         torch.testing.assert_close(centres, alone[0])
@@ -92,7 +94,9 @@ def worker(rank: int, world_size: int, folder: str) -> None:
     )
     try:
         source = ColourSource()
-        found = start_centres(ColourDetector(), source, 3, seed=0, rank=rank, world_size=world_size)
+        found = start_centres(
+            ColourDetector(), source, 3, videos=len(COLOURS), seed=0, rank=rank, world_size=world_size
+        )
         torch.save((*found, [draw.video for draw in source.asked]), Path(folder, f"{rank}.pt"))
     finally:
         torch.distributed.destroy_process_group()

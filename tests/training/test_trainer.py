@@ -14,8 +14,8 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.pool.decoding import UnreadableVideo
 from hybridal_ray.pool.ledger import LABELS_SCHEMA
 from hybridal_ray.pool.tables import Video
-from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings
-from hybridal_ray.training.trainer import TrainingSummary, train_round
+from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings, SamplingSettings
+from hybridal_ray.training.trainer import TrainingSummary, Workers, train_round
 
 OPTIMISER = OptimiserSettings(epochs=3, steps_per_epoch=3, batch_size=4, learning_rate=5e-3, warmup_steps=2)
 MadeUpPool = tuple[list[Video], pa.Table]
@@ -24,6 +24,10 @@ MadeUpPool = tuple[list[Video], pa.Table]
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> MadeUpPool:
     return write_pool(tmp_path_factory.mktemp("pool"), videos=4, num_frames=14, labelled=(3, 10))
+
+
+def workers(count: int) -> Workers:
+    return Workers(count, cpus_per_worker=1, gpus_per_worker=0, device="cpu", max_failures=0)
 
 
 def train_here(pool: MadeUpPool, out_dir: Path, **changes) -> TrainingSummary:
@@ -37,12 +41,10 @@ def train_here(pool: MadeUpPool, out_dir: Path, **changes) -> TrainingSummary:
         "optimiser": OPTIMISER,
         "seed": 5,
         "round_index": 0,
-        "initial_checkpoint": None,
-        "workers": 0,
-        "cpus_per_worker": 1,
-        "gpus_per_worker": 0,
-        "device": "cpu",
-        "max_failures": 0,
+        "sampling": SamplingSettings(),
+        "held_out": None,
+        "initial_weights": None,
+        "workers": workers(0),
     }
     return train_round(**arguments | changes)
 
@@ -89,9 +91,9 @@ def test_a_training_that_was_cut_off_ends_with_the_same_bits(
 
 
 def test_a_warm_start_begins_where_the_last_round_ended(pool: MadeUpPool, tmp_path: Path) -> None:
-    first = train_here(pool, tmp_path / "first")
+    train_here(pool, tmp_path / "first")
     still = dataclasses.replace(OPTIMISER, epochs=1, steps_per_epoch=1, learning_rate=1e-30)
-    train_here(pool, tmp_path / "warm", optimiser=still, initial_checkpoint=first.checkpoint)
+    train_here(pool, tmp_path / "warm", optimiser=still, initial_weights=weights_in(tmp_path / "first"))
     assert_same_weights(tmp_path / "warm", tmp_path / "first")
 
 
@@ -110,11 +112,9 @@ def test_what_the_user_can_mend_is_named(pool: MadeUpPool, tmp_path: Path) -> No
     with pytest.raises(UserError, match=r"^training: 0 videos have labels"):
         train_here((pool[0], LABELS_SCHEMA.empty_table()), tmp_path)
     with pytest.raises(UserError, match=r"^training: 4 videos have labels, expected at least one a worker \(5\)"):
-        train_here(pool, tmp_path, workers=5)
+        train_here(pool, tmp_path, workers=workers(5))
     with pytest.raises(UserError, match=r"^training\.batch_size: 4 clips do not divide evenly over 3 workers"):
-        train_here(pool, tmp_path, workers=3)
-    with pytest.raises(UserError, match=r"nowhere/detector\.json: no such file"):
-        train_here(pool, tmp_path, initial_checkpoint=str(tmp_path / "nowhere"))
+        train_here(pool, tmp_path, workers=workers(3))
     with pytest.raises(UserError, match=r"^detector\.options\.depth: "):
         train_here(pool, tmp_path, spec=dataclasses.replace(SPEC, options={"depth": 3}))
 
@@ -133,9 +133,13 @@ class TestOnRay:
         # Without dropout and colours, which workers draw for themselves, only the order of sums is another; a low
         # rate keeps Adam from blowing that up.
         spec = dataclasses.replace(SPEC, options={**SPEC.options, "dropout": 0.0})
-        optimiser = dataclasses.replace(OPTIMISER, learning_rate=5e-4, colour=0.0)
-        here = train_here(pool, tmp_path / "here", spec=spec, optimiser=optimiser)
-        there = train_here(pool, tmp_path / "ray", spec=spec, optimiser=optimiser, workers=2)
+        changes = {
+            "spec": spec,
+            "optimiser": dataclasses.replace(OPTIMISER, learning_rate=5e-4),
+            "sampling": SamplingSettings(colour=0.0),
+        }
+        here = train_here(pool, tmp_path / "here", **changes)
+        there = train_here(pool, tmp_path / "ray", **changes, workers=workers(2))
         assert there.epochs == here.epochs
         assert there.loss == pytest.approx(here.loss, rel=1e-3)
         one, two = load_detector(here.checkpoint), load_detector(there.checkpoint)
@@ -151,4 +155,4 @@ class TestOnRay:
     ) -> None:
         gone = dataclasses.replace(pool[0][0], uri=str(tmp_path / "gone.mp4"))
         with pytest.raises(UnreadableVideo, match=r"gone\.mp4"):
-            train_here(([gone], pool[1]), tmp_path / "out", workers=1)
+            train_here(([gone], pool[1]), tmp_path / "out", workers=workers(1))

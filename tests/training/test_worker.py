@@ -1,44 +1,25 @@
 """Oracles: the same training not interrupted, bit by bit; rates worked out by hand."""
 
-import copy
 import dataclasses
-import math
 
 import pytest
 import torch
 from made_up_labels import SPEC, write_pool
+from sessions import MemorySession
 
 from hybridal_ray.detectors.building import build_detector
 from hybridal_ray.pool.ledger import labels_by_video
-from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings
-from hybridal_ray.training.worker import TrainingTask, learning_rate, train
+from hybridal_ray.training.optimisation import learning_rate
+from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings, SamplingSettings
+from hybridal_ray.training.task import LabelledVideos, TrainingTask
+from hybridal_ray.training.worker import final_weights, train
 
 OPTIMISER = OptimiserSettings(
     epochs=4, steps_per_epoch=6, batch_size=4, learning_rate=5e-3, warmup_steps=4, cache_mib=16
 )
 
 
-class MemorySession:
-    """One worker that keeps every epoch in memory."""
-
-    rank = 0
-    world_size = 1
-    device = torch.device("cpu")
-
-    def __init__(self, state: dict | None = None) -> None:
-        self.state = state
-        self.states: list[dict] = []
-        self.metrics: list[dict[str, float]] = []
-
-    def wrap(self, detector: torch.nn.Module) -> torch.nn.Module:
-        return detector
-
-    def resume(self) -> dict | None:
-        return copy.deepcopy(self.state)
-
-    def epoch_done(self, metrics: dict[str, float], state: dict) -> None:
-        self.metrics.append(metrics)
-        self.states.append(copy.deepcopy(state))
+MEASURED = dict.fromkeys(("seconds", "waiting_share", "clips_per_second", "peak_memory_mib_0"), 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +28,11 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> TrainingTask:
     by_video = labels_by_video(labels)
     return TrainingTask(
         spec=SPEC,
-        videos=videos,
-        labels=[by_video[video.video_id] for video in videos],
+        labelled=LabelledVideos(videos, [by_video[video.video_id] for video in videos]),
         loss=LossSettings(),
         clustering=ClusteringSettings(clusters=2, beta=1e-3, start=0.5),
         optimiser=OPTIMISER,
+        sampling=SamplingSettings(),
         seed=3,
         round_index=1,
     )
@@ -99,7 +80,7 @@ def test_going_on_from_a_checkpoint_gives_the_same_bits_as_not_stopping(
     assert torch.equal(state["centres"], expected["centres"])
     assert torch.equal(state["counts"], expected["counts"])
     for one, other in zip(state["history"], expected["history"], strict=True):
-        assert {**one, "seconds": 0.0} == {**other, "seconds": 0.0}
+        assert {**one, **MEASURED} == {**other, **MEASURED}
 
 
 def test_seed_and_round_make_another_training(task: TrainingTask, undisturbed: MemorySession) -> None:
@@ -147,12 +128,72 @@ def test_a_detector_of_the_users_own_is_trained(task: TrainingTask) -> None:
     assert session.metrics[-1]["loss"] < session.metrics[0]["loss"]
 
 
-def test_the_rate_rises_over_the_warm_up_and_falls_along_a_cosine() -> None:
-    settings = OptimiserSettings(epochs=2, steps_per_epoch=10, learning_rate=0.4, warmup_steps=4)
-    rates = [learning_rate(settings, step) for step in range(20)]
-    falling = [0.2 * (1 + math.cos(math.pi * step / 20)) for step in range(20)]
-    expected = [min(1.0, (step + 1) / 4) * rate for step, rate in enumerate(falling)]
-    assert rates == pytest.approx(expected)
-    assert max(rates) == rates[3]
-    constant = dataclasses.replace(settings, schedule="constant", warmup_steps=0)
-    assert {learning_rate(constant, step) for step in range(20)} == {0.4}
+@pytest.fixture(scope="module")
+def validated(task: TrainingTask) -> TrainingTask:
+    """The same, two of its videos held out, its weights averaged, in parts, and with unlabelled clips."""
+    videos, labels = task.labelled.videos, task.labelled.labels
+    return dataclasses.replace(
+        task,
+        labelled=LabelledVideos(videos[:3], labels[:3]),
+        validation=LabelledVideos(videos[3:5], labels[3:5]),
+        unlabelled=videos[5:],
+        optimiser=dataclasses.replace(OPTIMISER, accumulate=2, average=0.9),
+        sampling=SamplingSettings(balance_classes=True, unlabelled=0.25, crop=0.3),
+    )
+
+
+def test_the_epoch_of_the_lowest_validation_loss_is_the_one_that_is_left(validated: TrainingTask) -> None:
+    session = MemorySession()
+    state = train(dataclasses.replace(validated, optimiser=OPTIMISER), session)
+    losses = [metrics["validation_loss"] for metrics in session.metrics]
+    best = losses.index(min(losses))
+    assert (state["best"]["epoch"], state["best"]["loss"]) == (best, losses[best])
+    weights, centres = final_weights(state)
+    assert same_weights(weights, session.states[best]["weights"])
+    assert (centres is None) == (session.states[best]["centres"] is None)
+
+
+def test_training_ends_when_validation_no_longer_improves(validated: TrainingTask) -> None:
+    # A rate of nothing: no epoch is better than the first.
+    still = dataclasses.replace(OPTIMISER, epochs=6, steps_per_epoch=1, learning_rate=1e-30)
+    patient = dataclasses.replace(validated, optimiser=still, patience=2)
+    session = MemorySession()
+    state = train(patient, session)
+    assert [metrics["epoch"] for metrics in session.metrics] == [0, 1, 2]
+    assert state["best"]["epoch"] == 0
+    again = MemorySession(state)
+    assert train(patient, again)["epoch"] == 3
+    assert again.metrics == []
+
+
+def test_with_every_option_too_going_on_gives_the_same_bits(validated: TrainingTask) -> None:
+    whole = MemorySession()
+    expected = train(validated, whole)
+    cut = MemorySession(whole.states[1])
+    found = train(validated, cut)
+    assert len(cut.metrics) == 2
+    for kind in ("weights", "averaged"):
+        assert same_weights(found[kind], expected[kind])
+    assert same_weights(*(state["best"]["weights"] for state in (found, expected)))
+    assert not same_weights(final_weights({**expected, "best": None})[0], expected["weights"])  # they are averaged
+
+
+def test_unlabelled_clips_move_the_centres_and_nothing_else_of_the_loss(validated: TrainingTask) -> None:
+    alone = dataclasses.replace(
+        validated,
+        optimiser=dataclasses.replace(OPTIMISER, epochs=1),
+        clustering=dataclasses.replace(validated.clustering, start=0.0),
+        sampling=SamplingSettings(unlabelled=0.99),
+        validation=None,
+    )
+    state = train(alone, session := MemorySession())
+    assert state["counts"].sum().item() == 3 + 24
+    assert session.metrics[0]["mask_loss"] == session.metrics[0]["class_loss"] == 0
+    assert session.metrics[0]["clustering_loss"] > 0
+
+
+def test_what_an_epoch_took_is_measured(undisturbed: MemorySession) -> None:
+    for metrics in undisturbed.metrics:
+        assert 0 <= metrics["waiting_share"] <= 1
+        assert metrics["clips_per_second"] * metrics["seconds"] >= 24
+        assert metrics["peak_memory_mib_0"] > 50

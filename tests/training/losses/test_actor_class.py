@@ -1,12 +1,13 @@
 """Oracles: loops over clips, actors, frames and cells in double precision, and torch's cross-entropy of one actor."""
 
+import functools
 import math
 
 import pytest
 import torch
 
 from hybridal_ray.detectors.interface import DetectorOutput
-from hybridal_ray.training.losses.actor_class import actor_class_loss
+from hybridal_ray.training.losses.actor_class import actor_class_loss, clip_classes
 
 CLIPS, CLASSES, FRAMES, SIDE, CELLS = 3, 4, 2, 8, 2
 ACTOR_CLASSES = torch.tensor([[2, 0], [1, -1], [3, 1]])
@@ -39,6 +40,22 @@ def area(instances: torch.Tensor, weights: torch.Tensor, actor: int) -> float:
     )
 
 
+def trust(instances: torch.Tensor, weights: torch.Tensor, actor: int) -> float:
+    return max(
+        weights[t, y, x].item()
+        for t in range(FRAMES)
+        for y in range(SIDE)
+        for x in range(SIDE)
+        if instances[t, y, x] == actor + 1
+    )
+
+
+def spread(logits: list[float], target: int, m: float) -> float:
+    activations = [1 / (1 + math.exp(-logit)) for logit in logits]
+    others = [a for i, a in enumerate(activations) if i != target]
+    return sum(max(0.0, m - (activations[target] - a)) ** 2 for a in others)
+
+
 def pooled_logits(maps: torch.Tensor, instances: torch.Tensor, weights: torch.Tensor, actor: int) -> list[float]:
     """Mean of the cells' logits, each pixel of the actor counting by its weight."""
     sums, total = [0.0] * CLASSES, 0.0
@@ -53,18 +70,21 @@ def pooled_logits(maps: torch.Tensor, instances: torch.Tensor, weights: torch.Te
     return [value / total for value in sums]
 
 
+@pytest.mark.parametrize("kind", ["cross_entropy", "spread"])
 @pytest.mark.parametrize("seed", range(3))
-def test_with_class_maps_each_actor_is_classified_by_the_cells_under_it(seed: int) -> None:
+def test_with_class_maps_each_actor_is_classified_by_the_cells_under_it(seed: int, kind: str) -> None:
     output, instances, weights = made_up(seed)
+    of_actor = cross_entropy if kind == "cross_entropy" else functools.partial(spread, m=0.2 + 0.7 * 0.5)
     expected = 0.0
     for n in range(CLIPS):
         losses = [
-            cross_entropy(pooled_logits(output.class_maps[n], instances[n], weights[n], actor), target)
+            trust(instances[n], weights[n], actor)
+            * of_actor(pooled_logits(output.class_maps[n], instances[n], weights[n], actor), target)
             for actor, target in enumerate(ACTOR_CLASSES[n].tolist())
             if target >= 0 and area(instances[n], weights[n], actor) > 0
         ]
         expected += sum(losses) / len(losses) / CLIPS
-    found = actor_class_loss(output, instances, weights.float(), ACTOR_CLASSES)
+    found = actor_class_loss(output, instances, weights.float(), ACTOR_CLASSES, kind=kind, progress=0.5)
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -74,8 +94,11 @@ def test_without_class_maps_a_clip_has_the_class_of_its_largest_actor(seed: int)
     expected = 0.0
     for n in range(CLIPS):
         areas = [area(instances[n], weights[n], actor) for actor in range(2)]
-        target = ACTOR_CLASSES[n, areas.index(max(areas))].item()
-        expected += cross_entropy(output.class_scores[n].tolist(), int(target)) / CLIPS
+        largest = areas.index(max(areas))
+        target = int(ACTOR_CLASSES[n, largest].item())
+        assert clip_classes(instances, weights, ACTOR_CLASSES)[n] == target
+        of_clip = cross_entropy(output.class_scores[n].tolist(), target)
+        expected += trust(instances[n], weights[n], largest) * of_clip / CLIPS
     assert actor_class_loss(output, instances, weights, ACTOR_CLASSES).item() == pytest.approx(expected, rel=1e-6)
 
 
@@ -110,3 +133,21 @@ def test_two_actors_of_one_clip_may_do_different_things() -> None:
     weights = torch.ones(1, FRAMES, SIDE, SIDE)
     assert actor_class_loss(output, instances, weights, torch.tensor([[0, 1]])).item() < 1e-3
     assert actor_class_loss(output, instances, weights, torch.tensor([[1, 0]])).item() > 8
+
+
+def test_a_clip_without_actors_has_no_class() -> None:
+    instances = torch.tensor([0, 1], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 1, 4, 4)
+    weights = torch.ones(2, 1, 4, 4)
+    assert clip_classes(instances, weights, torch.tensor([[5], [7]])).tolist() == [-1, 7]
+    assert clip_classes(instances, weights, torch.zeros(2, 0, dtype=torch.int64)).tolist() == [-1, -1]
+
+
+def test_an_actor_far_from_every_label_counts_as_little_as_its_pixels() -> None:
+    maps = torch.randn(1, 3, FRAMES, CELLS, CELLS, generator=torch.Generator().manual_seed(1))
+    instances = torch.ones(1, FRAMES, SIDE, SIDE, dtype=torch.uint8)
+    output = DetectorOutput(torch.zeros(1), torch.zeros(1, 3), torch.zeros(1, 1), maps)
+    near, far = (
+        actor_class_loss(output, instances, torch.full((1, FRAMES, SIDE, SIDE), weight), torch.tensor([[2]])).item()
+        for weight in (1.0, 0.01)
+    )
+    assert far == pytest.approx(0.01 * near, rel=1e-4)

@@ -10,8 +10,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hybridal_ray.detectors.compact import CompactDetector
 from hybridal_ray.training.losses.actor_class import actor_class_loss
+from hybridal_ray.training.losses.bce import weighted_bce
 from hybridal_ray.training.losses.deep_clustering import assign, clustering_loss, update_centres
-from hybridal_ray.training.losses.mask import weighted_bce, weighted_dice
+from hybridal_ray.training.losses.dice import weighted_dice
 
 BATCH, STEPS = 8, 3
 

@@ -1,0 +1,182 @@
+"""The sections of the configuration. Every constant of the paper has its value here and nowhere else."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+CountOrAll = PositiveInt | Literal["all"]
+
+
+class Section(BaseModel):
+    """A part of the configuration; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DemoPoolConfig(Section):
+    """The generated pool, made where `pool.path` points when nothing is there yet."""
+
+    videos: int = Field(240, ge=20, description="Videos in all splits.")
+    seed: int = Field(0, ge=0)
+
+
+class PoolConfig(Section):
+    """Where the videos are."""
+
+    path: str = Field(description="Directory or URI of the pool; relative paths are taken below `root`.")
+    demo: DemoPoolConfig | None = Field(None, description="Generate the demo pool at `path` on first use.")
+
+
+class BudgetConfig(Section):
+    """What is bought; the unit is one labelled frame (method §5)."""
+
+    start_videos: CountOrAll = Field(12, description="Videos labelled before the first round, at random.")
+    start_frames_per_video: CountOrAll = Field(4, description="Frames labelled in each of them, at random.")
+    videos_per_round: int = Field(12, ge=1, description="Videos bought in a round; the paper adds 5 % of them.")
+    frames_per_video: int = Field(4, ge=1, description="A: frames bought in, and averaged into the score of, a video.")
+    max_frames_per_round: int | None = Field(None, ge=1, description="No round buys more frames than this.")
+    max_frames: int | None = Field(None, ge=1, description="The run ends when this many frames are labelled.")
+    revisit_fraction: float = Field(0.0, ge=0, le=1, description="Share of a round's videos that have labels already.")
+
+
+class DetectorConfig(Section):
+    """The network (method §8)."""
+
+    name: str = Field("compact", description="Registered detector, or package.module:Name.")
+    input_size: int = Field(64, ge=32, multiple_of=16, description="Frames are scaled to this square, in pixels.")
+    clip_frames: int = Field(8, ge=1, description="T.")
+    clip_stride: int = Field(2, ge=1, description="Video frames from one frame of a clip to the next.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Further arguments of the detector.")
+    pretrained: str | None = Field(None, description="Weights that a fresh detector's encoder starts from.")
+    allow_partial: bool = Field(False, description="Take what fits of them, and leave the rest as it is.")
+    feature_cache: str | None = Field(None, description="Keeps a frozen encoder's features between rounds, below root.")
+
+
+class LossConfig(Section):
+    """Weights of pseudo-labels and of the terms (method §7)."""
+
+    weighting: Literal["none", "labelled", "gaussian", "stew"] = "stew"
+    window: int = Field(2, ge=0, description="W: half width of STeW's window, in sampled frames.")
+    temporal_sigma: float = Field(4 / 3, gt=0, description="σ_t of STeW, in sampled frames.")
+    spatial_rule: Literal["mean", "symmetric"] = Field("mean", description="x̄, or max(x̄, 1 − x̄).")
+    spatial_low: float = Field(0.0, ge=0, le=1, description="Window means at or below it count fully.")
+    spatial_high: float = Field(1.0, ge=0, le=1, description="Window means at or above it count fully.")
+    dice: float = Field(1.0, ge=0, description="Weight of the Dice loss.")
+    classes: float = Field(1.0, ge=0, description="Weight of the class loss.")
+    class_loss: Literal["cross_entropy", "spread"] = Field("cross_entropy", description="spread is the capsules'.")
+
+
+class ClusteringConfig(Section):
+    """Deep clustering (method §4), shared by training and CLAUS."""
+
+    clusters: int = Field(5, ge=1, description="K; 5 on UCF-101-24 in the paper.")
+    beta: float = Field(1e-6, ge=0, description="β: weight of the term; 1e-6 suits the capsule detector's latent.")
+    start: float = Field(0.5, ge=0, lt=1, description="Share of the epochs trained before the centres start.")
+
+
+class ValidationConfig(Section):
+    """What the best epoch of a training is chosen by; the test split never is."""
+
+    source: Literal["none", "labelled", "val"] = Field(
+        "none", description="Labelled videos held out, the pool's split val, or nothing: the last epoch."
+    )
+    fraction: float = Field(0.1, gt=0, lt=1, description="Of the labelled groups, held out where source is labelled.")
+    patience: int | None = Field(None, ge=1, description="Epochs without a better one that end the training.")
+
+
+class TrainingConfig(Section):
+    """A round's training."""
+
+    epochs: int = Field(10, ge=1)
+    steps_per_epoch: int = Field(100, ge=1)
+    batch_size: int = Field(8, ge=1, description="Clips in a step, over all workers.")
+    accumulate: int = Field(1, ge=1, description="Parts that a worker's share is run in; lowers its memory.")
+    optimiser: Literal["adamw", "adam"] = "adamw"
+    betas: tuple[float, float] = Field((0.9, 0.999), description="Of Adam; the paper has 0.5 and 0.999.")
+    learning_rate: float = Field(1e-3, gt=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_steps: int = Field(50, ge=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    average: float = Field(0.0, ge=0, lt=1, description="Decay of a moving average of the weights; 0 takes none.")
+    channels_last: bool = Field(False, description="Memory layout of convolutions.")
+    compile: bool = Field(False, description="torch.compile.")
+    freeze_encoder: bool = Field(False, description="Train the rest of the detector alone.")
+    balance_classes: bool = Field(False, description="Draw every class, not every video, equally often.")
+    unlabelled: float = Field(0.0, ge=0, lt=1, description="Share of unlabelled clips, for the clustering term alone.")
+    flip: bool = Field(True, description="Mirror half of the clips.")
+    crop: float = Field(0.0, ge=0, lt=1, description="Strength of the scale-jitter crop.")
+    colour: float = Field(0.7, ge=0, le=1, description="Strength of the colour augmentation.")
+    cache_mib: int = Field(1024, ge=0, description="Decoded frames kept by each worker, in MiB.")
+    warm_start: bool = Field(False, description="Start from the last round's weights instead of fresh ones.")
+    loss: LossConfig = LossConfig()
+    validation: ValidationConfig = ValidationConfig()
+    workers: int = Field(1, ge=0, description="Ray Train workers; 0 trains in the loop's own process.")
+    cpus_per_worker: float = Field(1, gt=0)
+    gpus_per_worker: float = Field(0, ge=0)
+    max_failures: int = Field(3, ge=0, description="Restarts of lost workers from the last checkpoint.")
+
+
+class ScoringConfig(Section):
+    """Monte Carlo Dropout over the pool (method §1 and §2)."""
+
+    passes: int = Field(10, ge=1, description="R.")
+    reading: Literal["mean_of_log", "log_of_mean"] = Field("mean_of_log", description="Reading of equation U.")
+    reduction: Literal["mean", "sum"] = Field("mean", description="Over the predicted foreground of a frame.")
+    foreground_threshold: float = Field(0.4, gt=0, lt=1, description="θ, on the mean probability.")
+    empty_frame_score: float = Field(0.0, description="What a frame without predicted foreground gets.")
+    proximity_sigma: float = Field(8 / 3, gt=0, description="σ_p of the proximity penalty, in video frames.")
+    proximity_window: int = Field(4, ge=0, description="Half window of the proximity penalty, in video frames.")
+    actors: int = Field(1, ge=0, description="Ray actors; 0 scores in the loop's own process.")
+    cpus_per_actor: float = Field(1, gt=0)
+    gpus_per_actor: float = Field(0, ge=0)
+    videos_per_chunk: int = Field(8, ge=1, description="Videos that an actor takes, and writes, at a time.")
+    seconds_per_video: float = Field(600, gt=0, description="A video that takes longer is set aside.")
+
+
+class SelectionConfig(Section):
+    """Who picks the next batch (method §4)."""
+
+    strategy: str = Field("claus", description="Registered strategy, or package.module:Name.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Arguments of the strategy.")
+    start_strategy: str = Field("random", description="Picks the first batch, when nothing is scored yet.")
+
+
+class OracleConfig(Section):
+    """Who labels, and what it costs."""
+
+    name: str = Field("simulated", description="Registered oracle.")
+    seconds_per_video: float = Field(10.0, ge=0, description="Modelled labour of opening a video.")
+    seconds_per_frame: float = Field(3.0, ge=0, description="Modelled labour of judging a frame.")
+    seconds_per_box: float = Field(12.0, ge=0, description="Modelled labour of drawing and naming a box.")
+
+
+class EvaluationConfig(Section):
+    """From foreground maps to tubes; metrics follow the convention `strict`."""
+
+    split: Literal["val", "test"] = "test"
+    mask_threshold: float = Field(0.5, gt=0, lt=1)
+    min_area: float = Field(0.002, ge=0, lt=1, description="Smallest actor, as a share of the picture.")
+    nms_iou: float = Field(0.5, gt=0, le=1)
+    link_iou: float = Field(0.3, ge=0, le=1)
+    max_gap: int = Field(4, ge=0, description="Frames without a box that a tube bridges.")
+    min_tube_frames: int = Field(4, ge=1)
+    min_class_probability: float = Field(0.05, ge=0, lt=1)
+
+
+class ClusterConfig(Section):
+    """The Ray cluster."""
+
+    may_grow: bool = Field(False, description="An autoscaler adds nodes: do not insist on having them at the start.")
+
+
+class TrackingConfig(Section):
+    """MLflow."""
+
+    uri: str | None = Field(
+        None, description="Tracking server; else MLFLOW_TRACKING_URI, else SQLite below `root`. 'none' switches it off."
+    )
+    figures: bool = Field(True, description="Draw the figures of every round into its report.")
+    experiment: str = "hybridal"
+    model_name: str = Field("hybridal-detector", description="Name in the model registry.")

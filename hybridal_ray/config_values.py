@@ -1,0 +1,57 @@
+"""The plain values that stages take, out of the configuration, which goes no further than the loop."""
+
+import dataclasses
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from hybridal_ray.config import Config
+from hybridal_ray.detectors.interface import DetectorSpec
+from hybridal_ray.pool.ledger import labels_of_tubes
+from hybridal_ray.pool.tables import Pool
+from hybridal_ray.scoring.video_scoring import UncertaintySettings
+from hybridal_ray.training.held_out import HeldOut
+
+Values = TypeVar("Values")
+
+
+def plain(kind: type[Values], section: BaseModel, **given: Any) -> Values:
+    """Fills a dataclass with the fields of a section that have the names of its own.
+
+    Args:
+        kind: The dataclass.
+        section: Of the configuration.
+        given: Values of fields that the section does not have.
+    """
+    assert dataclasses.is_dataclass(kind)
+    names = [field.name for field in dataclasses.fields(kind) if field.name not in given]
+    return kind(**{name: getattr(section, name) for name in names}, **given)
+
+
+def detector_spec(config: Config, num_classes: int) -> DetectorSpec:
+    """The detector of a run on a pool of so many classes."""
+    return plain(DetectorSpec, config.detector, num_classes=num_classes)
+
+
+def uncertainty_settings(config: Config) -> UncertaintySettings:
+    """How the videos of a run are scored."""
+    scoring = config.scoring
+    return plain(
+        UncertaintySettings,
+        scoring,
+        frames_per_video=config.budget.frames_per_video,
+        sigma=scoring.proximity_sigma,
+        window=scoring.proximity_window,
+    )
+
+
+def held_out(config: Config, pool: Pool) -> HeldOut | None:
+    """What the best epoch is chosen by. The split val comes with labels, which are no secret from training."""
+    validation = config.training.validation
+    if validation.source == "none":
+        return None
+    if validation.source == "labelled":
+        return HeldOut(validation.fraction, patience=validation.patience)
+    videos = pool.usable_videos("val")
+    labels = labels_of_tubes(pool.tubes_of([video.video_id for video in videos]))
+    return HeldOut(given=(videos, labels), patience=validation.patience)

@@ -1,0 +1,85 @@
+"""Oracles: rates worked out by hand; Adam's first steps by its equations; the average as a plain loop."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from hybridal_ray.training.optimisation import (
+    arithmetic,
+    average_weights,
+    build_optimiser,
+    channels_last,
+    learning_rate,
+)
+from hybridal_ray.training.settings import OptimiserSettings
+
+
+def test_the_rate_rises_over_the_warm_up_and_falls_along_a_cosine() -> None:
+    settings = OptimiserSettings(epochs=2, steps_per_epoch=10, learning_rate=0.4, warmup_steps=4)
+    rates = [learning_rate(settings, step) for step in range(20)]
+    falling = [0.2 * (1 + math.cos(math.pi * step / 20)) for step in range(20)]
+    expected = [min(1.0, (step + 1) / 4) * rate for step, rate in enumerate(falling)]
+    assert rates == pytest.approx(expected)
+    assert max(rates) == rates[3]
+    constant = dataclasses.replace(settings, schedule="constant", warmup_steps=0)
+    assert {learning_rate(constant, step) for step in range(20)} == {0.4}
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_the_optimiser_is_the_one_asked_for(kind: str) -> None:
+    weight = nn.Parameter(torch.tensor([2.0], dtype=torch.float64))
+    settings = OptimiserSettings(optimiser=kind, betas=(0.5, 0.999), learning_rate=0.1, weight_decay=0.01)
+    optimiser = build_optimiser([weight], settings)
+    gradients, value, mean, square = [0.3, -0.7, 0.2], 2.0, 0.0, 0.0
+    for step, gradient in enumerate(gradients, start=1):
+        weight.grad = torch.tensor([gradient], dtype=torch.float64)
+        optimiser.step()
+        if kind == "adamw":
+            value *= 1 - 0.1 * 0.01
+        else:
+            gradient += 0.01 * value
+        mean, square = 0.5 * mean + 0.5 * gradient, 0.999 * square + 0.001 * gradient**2
+        value -= 0.1 * (mean / (1 - 0.5**step)) / (math.sqrt(square / (1 - 0.999**step)) + 1e-8)
+        assert weight.item() == pytest.approx(value, rel=1e-9)
+
+
+def test_the_average_of_the_weights_follows_them_slower_the_longer_it_lasts() -> None:
+    torch.manual_seed(0)
+    layer = nn.Sequential(nn.Linear(2, 1), nn.BatchNorm1d(1))
+    averaged = average_weights(layer, decay=0.6)
+    expected = None
+    for count in range(12):
+        with torch.no_grad():
+            layer[0].weight.add_(torch.randn(1, 2))
+            layer[1].running_mean.fill_(count)
+        averaged.update_parameters(layer)
+        decay = min(0.6, (1 + count) / (10 + count))
+        weight = layer[0].weight.detach().clone()
+        expected = weight if expected is None else decay * expected + (1 - decay) * weight
+        torch.testing.assert_close(averaged.module[0].weight.detach(), expected)
+        assert averaged.module[1].running_mean.item() == count
+    assert not torch.allclose(expected, layer[0].weight)
+
+
+def test_another_memory_layout_gives_the_same_function() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv3d(4, 8, 3), nn.Flatten(2), nn.Unflatten(2, (6, 36)), nn.Conv2d(8, 2, 3))
+    clips = torch.randn(2, 4, 8, 8, 8)
+    before = module(clips)
+    module = channels_last(module)
+    assert module[0].weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert module[3].weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(module(clips.contiguous(memory_format=torch.channels_last_3d)), before)
+
+
+def test_a_cpu_computes_in_float32_unless_told_otherwise() -> None:
+    cpu = torch.device("cpu")
+    assert [arithmetic(name, cpu) for name in ("auto", "float32", "bfloat16", "float16")] == [
+        torch.float32,
+        torch.float32,
+        torch.bfloat16,
+        torch.float16,
+    ]
