@@ -87,7 +87,7 @@ FREE_FIELDS = frozenset(
     {
         "root", "run", "rounds", "device", "pool.path", "pool.demo", "budget.max_frames", "tracking", "cluster",
         "training.workers", "training.cpus_per_worker", "training.gpus_per_worker", "training.max_failures",
-        "training.cache_mib", "training.accumulate", "training.channels_last", "training.compile",
+        "training.cache_mib", "training.loaders", "training.accumulate", "training.channels_last", "training.compile",
         "detector.feature_cache",
         "scoring.actors", "scoring.cpus_per_actor", "scoring.gpus_per_actor",
         "scoring.seconds_per_video",

@@ -108,6 +108,7 @@ class TrainingConfig(Section):
     flip: bool = Field(True, description="Mirror half of the clips.")
     crop: float = Field(0.0, ge=0, lt=1, description="Strength of the scale-jitter crop.")
     colour: float = Field(0.7, ge=0, le=1, description="Strength of the colour augmentation.")
+    loaders: int = Field(1, ge=1, description="Threads of each worker that make batches ahead of time.")
     cache_mib: int = Field(1024, ge=0, description="Decoded frames kept by each worker, in MiB.")
     warm_start: bool = Field(False, description="Start from the last round's weights instead of fresh ones.")
     loss: LossConfig = LossConfig()

@@ -128,15 +128,19 @@ class ClipSource:
         return np.ascontiguousarray(pixels), np.ascontiguousarray(inner), np.ascontiguousarray(weights)
 
 
-def prefetched(source: ClipSource, steps: Sequence[Sequence[ClipDraw]], ahead: int = 3) -> Iterator[TrainingBatch]:
-    """The batches of an epoch in order, a few of them made in a background thread while the detector trains.
+def prefetched(
+    source: ClipSource, steps: Sequence[Sequence[ClipDraw]], threads: int = 1, ahead: int = 2
+) -> Iterator[TrainingBatch]:
+    """The batches of an epoch in order, a few of them made in background threads while the detector trains.
 
     Args:
         source: Where clips come from.
         steps: The clips of each step.
-        ahead: Batches kept ready.
+        threads: Batches made at the same time; decoding and most of the drawing run side by side.
+        ahead: Batches kept ready beside those.
     """
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="clips") as pool:
+    ahead += threads
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="clips") as pool:
         coming = iter(steps)
         pending: list[Future[TrainingBatch]] = [pool.submit(source.batch, step) for step in islice(coming, ahead)]
         try:

@@ -1,4 +1,9 @@
-"""Tracks drawn as instance maps at the detector's size: 0 for background, i + 1 for the i-th track."""
+"""Tracks drawn as instance maps at the detector's size: 0 for background, i + 1 for the i-th track.
+
+Between two labelled frames a mask is interpolated by signed distances (method §6), each of them first moved to where
+the interpolated box has its centre: those of an actor that walks away from its former place would else shrink, and
+where the two places do not overlap leave nothing (docs/pseudo_labels.md has the figures).
+"""
 
 from collections.abc import Sequence
 
@@ -43,7 +48,7 @@ class TrackRenderer:
         for index, track in enumerate(self.tracks):
             boxes, inside = interpolate_boxes(track, frames)
             for position in np.flatnonzero(inside):
-                mask = self._mask(index, int(frames[position]))
+                mask = self._mask(index, int(frames[position]), boxes[position])
                 if mask is None:
                     mask = self._filled_box(boxes[position])
                 maps[position][mask] = index + 1
@@ -56,8 +61,8 @@ class TrackRenderer:
         centres = np.arange(self.size) + 0.5  # a pixel belongs to the box when its centre does
         return np.outer((centres >= y1) & (centres < y2), (centres >= x1) & (centres < x2))
 
-    def _mask(self, index: int, frame: int) -> Mask | None:
-        """The mask of a track on a frame, None where the labels around it have no masks."""
+    def _mask(self, index: int, frame: int, box: npt.NDArray[np.float64]) -> Mask | None:
+        """The mask of a track on a frame where its box is `box`, None where the labels around it have no masks."""
         track = self.tracks[index]
         after = int(np.searchsorted(track.frames, frame))
         if after < len(track.frames) and track.frames[after] == frame:
@@ -69,7 +74,17 @@ class TrackRenderer:
         if before == after:
             return self._labelled_mask(index, before)
         share = (frame - track.frames[before]) / (track.frames[after] - track.frames[before])
-        return interpolate_masks(self._distance(index, before), self._distance(index, after), share)
+        moved = [
+            move(self._distance(index, label), *self._pixels_moved(track.boxes[label], box))
+            for label in (before, after)
+        ]
+        return interpolate_masks(*moved, share)
+
+    def _pixels_moved(self, start: npt.NDArray[np.float64], end: npt.NDArray[np.float64]) -> tuple[int, int]:
+        """How far the centre of a box goes to the right and down, in pixels of the maps."""
+        height, width = self.picture
+        right, down = (end[:2] + end[2:] - start[:2] - start[2:]) / 2 * self.size / np.array([width, height])
+        return round(right), round(down)
 
     def _labelled_mask(self, index: int, position: int) -> Mask | None:
         counts = self.tracks[index].masks[position]
@@ -100,6 +115,20 @@ def signed_distance(mask: Mask) -> npt.NDArray[np.float32]:
     inside = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     outside = ndimage.distance_transform_edt(~mask)
     return (inside - outside).astype(np.float32)
+
+
+def move(distances: npt.NDArray[np.float32], right: int, down: int) -> npt.NDArray[np.float32]:
+    """Moves signed distances over the picture; where nothing moves in, those of the border stand.
+
+    Args:
+        distances: (H, W).
+        right: Pixels to the right, negative to the left.
+        down: Pixels down, negative up.
+    """
+    height, width = distances.shape
+    rows = np.clip(np.arange(height) - down, 0, height - 1)
+    columns = np.clip(np.arange(width) - right, 0, width - 1)
+    return distances[np.ix_(rows, columns)]
 
 
 def interpolate_masks(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32], share: float) -> Mask:

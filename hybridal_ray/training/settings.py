@@ -71,6 +71,7 @@ class OptimiserSettings:
         channels_last: Keep pixels, not channels, apart in memory; faster convolutions on some devices.
         compile: Compile the detector with torch.compile.
         freeze_encoder: Leave the detector's encoder as it is.
+        loaders: Threads of each worker that decode and draw batches while others are trained on.
         cache_mib: Decoded frames that each worker keeps, in MiB.
     """
 
@@ -90,6 +91,7 @@ class OptimiserSettings:
     channels_last: bool = False
     compile: bool = False
     freeze_encoder: bool = False
+    loaders: int = 1
     cache_mib: int = 1024
 
 

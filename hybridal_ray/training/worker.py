@@ -104,7 +104,8 @@ def _epoch(task: TrainingTask, session: Session, sources: _Sources, learner: Lea
     learner.train_mode()
     sums: dict[str, Tensor] = {}
     waited = 0.0
-    batches = prefetched(sources.trained, _parts(task, session, sources, epoch, learner.centres is not None))
+    parts_of_epoch = _parts(task, session, sources, epoch, learner.centres is not None)
+    batches = prefetched(sources.trained, parts_of_epoch, task.optimiser.loaders)
     for step in range(epoch * length, (epoch + 1) * length):
         asked = time.perf_counter()
         parts = list(islice(batches, task.optimiser.accumulate))

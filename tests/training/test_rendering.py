@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from made_up_labels import actor
 
 from hybridal_ray.pool.masks import encode_mask
-from hybridal_ray.training.rendering import TrackRenderer, interpolate_masks, signed_distance
+from hybridal_ray.training.rendering import TrackRenderer, interpolate_masks, move, signed_distance
 from hybridal_ray.training.tracks import Track, tracks_of
 
 
@@ -103,7 +103,7 @@ def test_interpolation_begins_and_ends_with_the_masks_themselves() -> None:
 
 def test_labelled_masks_are_kept_interpolated_between_and_held_outside() -> None:
     before, after = disc(20, 16), disc(24, 20)
-    labels = {
+    labels = {  # the boxes stay where they are: nothing is moved
         4: (actor("a", 0, 0, 48, 48, mask=encode_mask(before)),),
         8: (actor("a", 0, 0, 48, 48, mask=encode_mask(after)),),
     }
@@ -135,3 +135,22 @@ def test_where_a_neighbouring_label_has_only_a_box_boxes_are_interpolated() -> N
         expected = np.zeros((16, 16), dtype=np.uint8)
         expected[first : first + 8, first : first + 8] = 1
         np.testing.assert_array_equal(drawn, expected)
+
+
+def test_a_mask_whose_actor_walks_away_goes_with_it_and_keeps_its_size() -> None:
+    labels = {
+        frame: (actor("a", x - 7, 13, x + 7, 27, mask=encode_mask(disc(20, x))),) for frame, x in ((0, 8.0), (8, 40.0))
+    }
+    renderer = TrackRenderer(tracks_of(labels, num_frames=9), (48, 48), 48)
+    for frame, drawn in enumerate(renderer.render(np.arange(9))):
+        np.testing.assert_array_equal(drawn, disc(20, 8 + 4 * frame))
+
+
+@settings(max_examples=30)
+@given(st.integers(-9, 9), st.integers(-9, 9), st.integers(0, 3))
+def test_moving_goes_by_pixels_and_repeats_the_border(right: int, down: int, seed: int) -> None:
+    distances = np.random.default_rng(seed).normal(size=(5, 7)).astype(np.float32)
+    moved = move(distances, right, down)
+    for row in range(5):
+        for column in range(7):
+            assert moved[row, column] == distances[min(max(row - down, 0), 4), min(max(column - right, 0), 6)]
