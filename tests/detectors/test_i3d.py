@@ -18,7 +18,7 @@ def same_windows(size: int, kernel: int, stride: int) -> list[list[int]]:
     outputs = math.ceil(size / stride)
     missing = max((outputs - 1) * stride + kernel - size, 0)
     starts = [i * stride - missing // 2 for i in range(outputs)]
-    return [[place for place in range(start, start + kernel)] for start in starts]
+    return [list(range(start, start + kernel)) for start in starts]
 
 
 def padded_at(array: np.ndarray, places: tuple[int, ...]) -> float:
