@@ -6,10 +6,11 @@ from torch import nn
 
 from hybridal_ray.detectors.compact import CompactDetector
 from hybridal_ray.detectors.interface import DetectorSpec, InputChecked
+from hybridal_ray.detectors.video_capsule_net import VideoCapsuleNet
 from hybridal_ray.errors import UserError
 from hybridal_ray.registry import nearest, resolve
 
-DETECTORS = {"compact": CompactDetector}
+DETECTORS = {"compact": CompactDetector, "capsules": VideoCapsuleNet}
 
 
 def build_detector(spec: DetectorSpec) -> nn.Module:
