@@ -5,11 +5,12 @@ import inspect
 from torch import nn
 
 from hybridal_ray.detectors.compact import CompactDetector
+from hybridal_ray.detectors.i3d_pyramid import I3DPyramid
 from hybridal_ray.detectors.interface import DetectorSpec, InputChecked
 from hybridal_ray.errors import UserError
 from hybridal_ray.registry import nearest, resolve
 
-DETECTORS = {"compact": CompactDetector}
+DETECTORS = {"compact": CompactDetector, "i3d_pyramid": I3DPyramid}
 
 
 def build_detector(spec: DetectorSpec) -> nn.Module:
