@@ -1,4 +1,4 @@
-"""Oracles: interpolation along time in a loop over moments, shares of cells by hand, the same head on resampled maps."""
+"""Oracles: interpolation along time in a loop, shares of cells by hand, the same head on maps resampled before."""
 
 import pytest
 import torch
