@@ -1,16 +1,24 @@
 """Making a detector from its specification, fresh or out of a checkpoint."""
 
+import dataclasses
 import inspect
 
 from torch import nn
 
 from hybridal_ray.detectors.compact import CompactDetector
+from hybridal_ray.detectors.i3d_pyramid import I3DPyramid
 from hybridal_ray.detectors.interface import DetectorSpec, InputChecked
+from hybridal_ray.detectors.transformer_pyramid import TransformerPyramid
 from hybridal_ray.detectors.video_capsule_net import VideoCapsuleNet
 from hybridal_ray.errors import UserError
 from hybridal_ray.registry import nearest, resolve
 
-DETECTORS = {"compact": CompactDetector, "capsules": VideoCapsuleNet}
+DETECTORS = {
+    "compact": CompactDetector,
+    "capsules": VideoCapsuleNet,
+    "i3d_pyramid": I3DPyramid,
+    "transformer_pyramid": TransformerPyramid,
+}
 
 
 def build_detector(spec: DetectorSpec) -> nn.Module:
@@ -42,3 +50,22 @@ def build_detector(spec: DetectorSpec) -> nn.Module:
         except ValueError as error:
             raise UserError(f"detector: {spec.name!r} cannot take these clips: {error}") from error
     return detector
+
+
+def settled_spec(spec: DetectorSpec) -> DetectorSpec:
+    """The specification with all written out that its options name files for, so that it builds without them.
+
+    Args:
+        spec: Of a detector whose class has ``settled_options(options)``, a static method that returns the options
+            written out; any other detector's specification stays as it is.
+
+    Raises:
+        UserError: As in `build_detector`, or a file that an option names cannot be read.
+    """
+    constructor = resolve(spec.name, DETECTORS, field="detector.name")
+    if not hasattr(constructor, "settled_options"):
+        return spec
+    try:
+        return dataclasses.replace(spec, options=constructor.settled_options(spec.options))
+    except ValueError as error:
+        raise UserError(f"detector.options: {spec.name!r} refuses them: {error}") from error

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from hybridal_ray.detectors.building import build_detector
+from hybridal_ray.detectors.building import build_detector, settled_spec
 from hybridal_ray.detectors.interface import DetectorSpec
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
@@ -57,7 +57,7 @@ def save_detector(directory: str, spec: DetectorSpec, weights: Mapping[str, Tens
 
     Args:
         directory: Path or URI.
-        spec: What the detector is built from.
+        spec: What the detector is built from; written as `settled_spec` makes it.
         weights: Its state dict.
         centres: (K, D), or None.
     """
@@ -67,7 +67,7 @@ def save_detector(directory: str, spec: DetectorSpec, weights: Mapping[str, Tens
     buffer = io.BytesIO()
     torch.save(state, buffer)
     storage.write_bytes(storage.join(directory, WEIGHTS_FILE), buffer.getvalue())
-    storage.write_json(storage.join(directory, SPEC_FILE), dataclasses.asdict(spec))
+    storage.write_json(storage.join(directory, SPEC_FILE), dataclasses.asdict(settled_spec(spec)))
 
 
 def load_detector(directory: str, device: str | torch.device = "cpu") -> LoadedDetector:

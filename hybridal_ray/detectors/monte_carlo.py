@@ -68,17 +68,34 @@ def monte_carlo_passes(detector: nn.Module, clips: Tensor, seeds: Seeds) -> Mont
     if not isinstance(detector, Detector):
         return _pass_by_pass(detector, lambda n: detector(clips[n : n + 1]), seeds)
     splits: Any = detector
+    return passes_over_features(detector, splits.encode(clips), seeds)
+
+
+@torch.inference_mode()
+def passes_over_features(detector: nn.Module, features: Any, seeds: Seeds) -> MonteCarloPasses:
+    """The passes of `monte_carlo_passes` over clips that are encoded already.
+
+    Args:
+        detector: A `Detector`, in evaluation mode.
+        features: Of N clips, as its `encode` returns them.
+        seeds: (N, R), from `pass_seed`.
+    """
+    splits: Any = detector
     if _torch_dropouts(detector):
-        features = [splits.encode(clips[n : n + 1]) for n in range(len(clips))]
-        return _pass_by_pass(detector, lambda n: splits.decode(features[n]), seeds)
-    passes = seeds.shape[1]
-    features = _repeat(splits.encode(clips), passes)
+        return _pass_by_pass(detector, lambda n: splits.decode(_clip_of(features, n)), seeds)
+    clips, passes = seeds.shape
     generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds.ravel()]
     with seeded_dropout(detector, generators):
-        output = splits.decode(features)
-    probabilities = output.mask_logits.float().sigmoid().unflatten(0, (len(clips), passes))
-    latents = output.latent.float().unflatten(0, (len(clips), passes)).mean(dim=1)
+        output = splits.decode(_repeat(features, passes))
+    probabilities = output.mask_logits.float().sigmoid().unflatten(0, (clips, passes))
+    latents = output.latent.float().unflatten(0, (clips, passes)).mean(dim=1)
     return MonteCarloPasses(probabilities, latents)
+
+
+def _clip_of(features: Any, n: int) -> Any:
+    if isinstance(features, Tensor):
+        return features[n : n + 1]
+    return tuple(_clip_of(feature, n) for feature in features)
 
 
 def _repeat(features: Any, passes: int) -> Any:

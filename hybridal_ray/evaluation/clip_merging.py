@@ -1,17 +1,21 @@
 """Running a detector over the clips of a video, and merging what overlapping clips say of a frame."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from hybridal_ray.detectors.clips import tile_clips
+from hybridal_ray.detectors.clips import FrameIndices, tile_clips
 from hybridal_ray.detectors.interface import Detector, DetectorOutput, DetectorSpec, normalise
 
 Maps = npt.NDArray[np.float32]
+# From the frames of some clips, (N, T), and what makes the detector's input of them, to the features of its `encode`.
+Encoded = Callable[[FrameIndices, Callable[[], Tensor]], Any]
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ def merged_maps(
     *,
     device: torch.device,
     batch_clips: int,
+    encoded: Encoded | None = None,
 ) -> Iterator[FrameMaps]:
     """Detects on every frame of a video.
 
@@ -64,6 +69,7 @@ def merged_maps(
         frames: (F, H, W, 3), uint8 RGB, scaled to the detector's input.
         device: Where the detector runs.
         batch_clips: Clips run at once.
+        encoded: Looks features up, where some are kept; by default the detector encodes every clip.
 
     Yields:
         The maps of frame 0, 1, … F − 1.
@@ -74,7 +80,8 @@ def merged_maps(
     following = 0
     for start in range(0, len(clips), batch_clips):
         batch = clips[start : start + batch_clips]
-        foreground, class_logits = _detect(detector, torch.from_numpy(frames[batch]).to(device))
+        inputs = functools.partial(_inputs, frames, batch, device)
+        foreground, class_logits = _detect(detector, inputs, encoded and functools.partial(encoded, batch, inputs))
         for n, clip in enumerate(batch.tolist()):
             for t, frame in enumerate(clip):
                 if frame in merging:
@@ -86,18 +93,24 @@ def merged_maps(
             following += 1
 
 
+def _inputs(frames: npt.NDArray[np.uint8], clips: FrameIndices, device: torch.device) -> Tensor:
+    return normalise(torch.from_numpy(frames[clips]).to(device))
+
+
 @torch.inference_mode()
-def _detect(detector: nn.Module, frames: Tensor) -> tuple[Maps, Maps]:
-    """Runs the detector on (N, T, H, W, 3) uint8.
+def _detect(detector: nn.Module, inputs: Callable[[], Tensor], features: Callable[[], Any] | None) -> tuple[Maps, Maps]:
+    """Runs the detector on N clips, or decodes their features where something gives them.
 
     Returns:
         (N, T, H, W) foreground probabilities and (N, C, T, h, w) class logits.
     """
-    clips = normalise(frames)
-    output: DetectorOutput = (
-        detector.decode(detector.encode(clips)) if isinstance(detector, Detector) else detector(clips)
-    )
+    output: DetectorOutput
+    if isinstance(detector, Detector):
+        output = detector.decode(detector.encode(inputs()) if features is None else features())
+    else:
+        output = detector(inputs())
     class_maps = output.class_maps
     if class_maps is None:
-        class_maps = output.class_scores[:, :, None, None, None].expand(-1, -1, frames.shape[1], 1, 1)
+        num_frames = output.mask_logits.shape[1]
+        class_maps = output.class_scores[:, :, None, None, None].expand(-1, -1, num_frames, 1, 1)
     return output.mask_logits.float().sigmoid().cpu().numpy(), class_maps.float().cpu().numpy()

@@ -1,5 +1,6 @@
 """Who acts where in a video, and doing what: from a detector's maps to rows of the predictions table."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from scipy.special import softmax
 from torch import nn
 
+from hybridal_ray.detectors.feature_cache import FeatureCache
 from hybridal_ray.detectors.interface import DetectorSpec
 from hybridal_ray.evaluation.boxes import Floats, Mask, boxes_of_components, non_maximum_suppression
 from hybridal_ray.evaluation.clip_merging import FrameMaps, Maps, merged_maps
@@ -47,6 +49,7 @@ def detect_video(
     device: torch.device,
     settings: DetectionSettings,
     batch_clips: int = 8,
+    feature_cache: FeatureCache | None = None,
 ) -> list[dict[str, Any]]:
     """Finds the tubes of a video.
 
@@ -57,6 +60,7 @@ def detect_video(
         device: Where the detector runs.
         settings: Thresholds.
         batch_clips: Clips run at once, which bounds the memory of the device.
+        feature_cache: Of this detector; a clip whose features it holds is not encoded.
 
     Returns:
         Rows of `PREDICTIONS_SCHEMA`, one a box and class, boxes in pixels of the decoded frame; empty when
@@ -68,7 +72,8 @@ def detect_video(
     """
     frames = read_video(video.uri, spec.input_size)
     height, width = frames.shape[1:3]
-    maps = merged_maps(detector, spec, frames, device=device, batch_clips=batch_clips)
+    encoded = None if feature_cache is None else functools.partial(feature_cache.encode, video.uri)
+    maps = merged_maps(detector, spec, frames, device=device, batch_clips=batch_clips, encoded=encoded)
     tubes = link_tubes(
         [frame_detections(of_frame, settings) for of_frame in maps],
         link_iou=settings.link_iou,

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from hybridal_ray.chunks import read_parts
 from hybridal_ray.detectors.checkpoint import choose_device, load_detector
+from hybridal_ray.detectors.feature_cache import FeatureCache
 from hybridal_ray.dispatch import ActorPlan, Progress, refuse_total_failure, run_over_videos
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.columns import truth_columns
@@ -28,6 +29,7 @@ def evaluate_checkpoint(
     settings: DetectionSettings,
     plan: ActorPlan,
     batch_clips: int = 8,
+    feature_cache: str | None = None,
     progress: Progress | None = None,
 ) -> Metrics:
     """Detects on every video and compares with the truth.
@@ -45,6 +47,7 @@ def evaluate_checkpoint(
         settings: Thresholds from maps to tubes.
         plan: Who does it.
         batch_clips: Clips run at once.
+        feature_cache: Where features of the encoder are kept between rounds, path or URI; None keeps none.
         progress: Called with the videos done and all videos.
 
     Returns:
@@ -59,7 +62,9 @@ def evaluate_checkpoint(
     predictions_dir = storage.join(out_dir, "predictions")
     summary = run_over_videos(
         videos,
-        functools.partial(_DetectionWorker, checkpoint_dir, len(classes), settings, plan.device, batch_clips),
+        functools.partial(
+            _DetectionWorker, checkpoint_dir, len(classes), settings, plan.device, batch_clips, feature_cache
+        ),
         predictions_dir,
         error_row=_no_row,
         schema=PREDICTIONS_SCHEMA,
@@ -88,7 +93,13 @@ class _DetectionWorker:
     """Loads the detector once, and detects on the videos it is given."""
 
     def __init__(
-        self, checkpoint_dir: str, num_classes: int, settings: DetectionSettings, device: str, batch_clips: int
+        self,
+        checkpoint_dir: str,
+        num_classes: int,
+        settings: DetectionSettings,
+        device: str,
+        batch_clips: int,
+        feature_cache: str | None,
     ) -> None:
         self._device = choose_device(device)
         loaded = load_detector(checkpoint_dir, self._device)
@@ -99,6 +110,7 @@ class _DetectionWorker:
             )
         self._detector, self._spec = loaded.detector, loaded.spec
         self._settings, self._batch_clips = settings, batch_clips
+        self._cache = None if feature_cache is None else FeatureCache(feature_cache, loaded.detector, loaded.spec)
 
     def process(self, videos: Sequence[Video]) -> list[dict[str, Any]]:
         """The prediction rows of some videos, in their order."""
@@ -112,5 +124,6 @@ class _DetectionWorker:
                 device=self._device,
                 settings=self._settings,
                 batch_clips=self._batch_clips,
+                feature_cache=self._cache,
             )
         ]

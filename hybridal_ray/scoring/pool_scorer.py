@@ -9,6 +9,7 @@ import torch
 
 from hybridal_ray.chunks import Progress, read_parts
 from hybridal_ray.detectors.checkpoint import choose_device, load_detector
+from hybridal_ray.detectors.feature_cache import FeatureCache
 from hybridal_ray.dispatch import ActorPlan, PassSummary, refuse_total_failure, run_over_videos
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
@@ -29,6 +30,7 @@ def score_pool(
     run_seed: int,
     round_index: int,
     plan: ActorPlan,
+    feature_cache: str | None = None,
     progress: Progress | None = None,
 ) -> PassSummary:
     """Scores every video of the pool with the detector of a checkpoint.
@@ -45,13 +47,15 @@ def score_pool(
         run_seed: Seed of the run.
         round_index: The round.
         plan: Who does it.
+        feature_cache: Where features of the encoder are kept between rounds, path or URI; worth while for a frozen
+            encoder. None keeps none.
         progress: Called with the videos done and all videos.
 
     Returns:
         What was done and which videos failed.
 
     Raises:
-        UserError: Every video failed; or see `run_over_videos` and `load_detector`.
+        UserError: Every video failed; or see `run_over_videos`, `load_detector` and `FeatureCache`.
     """
     summary = run_over_videos(
         videos,
@@ -63,6 +67,7 @@ def score_pool(
             run_seed=run_seed,
             round_index=round_index,
             device=plan.device,
+            feature_cache=feature_cache,
         ),
         out_dir,
         error_row=error_row,
@@ -91,6 +96,7 @@ class _PoolWorker:
         run_seed: int,
         round_index: int,
         device: str,
+        feature_cache: str | None,
     ) -> None:
         self._labelled = labelled
         place = choose_device(device)
@@ -99,6 +105,7 @@ class _PoolWorker:
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
         loaded = load_detector(checkpoint_dir, place)
+        cache = None if feature_cache is None else FeatureCache(feature_cache, loaded.detector, loaded.spec)
         self._scorer = VideoScorer(
             loaded.detector,
             loaded.spec,
@@ -107,6 +114,7 @@ class _PoolWorker:
             round_index=round_index,
             device=place,
             clips_per_batch=CLIPS_PER_BATCH.get(place.type, 1),
+            feature_cache=cache,
         )
 
     def process(self, videos: Sequence[Video]) -> list[dict[str, Any]]:

@@ -1,25 +1,30 @@
 """Scoring one video: uncertainty of every frame, the frames to label, the video's score and its latent."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hybridal_ray.detectors.clips import FrameIndices, tile_clips
+from hybridal_ray.detectors.feature_cache import FeatureCache
 from hybridal_ray.detectors.interface import DetectorSpec, normalise
-from hybridal_ray.detectors.monte_carlo import monte_carlo_passes, video_pass_seeds
-from hybridal_ray.pool.decoding import UnreadableVideo, beyond_end, iter_frames
+from hybridal_ray.detectors.monte_carlo import (
+    MonteCarloPasses,
+    Seeds,
+    monte_carlo_passes,
+    passes_over_features,
+    video_pass_seeds,
+)
+from hybridal_ray.pool.decoding import UnreadableVideo, iter_frames
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
+from hybridal_ray.scoring.clip_stream import ClipStream, Frame
 from hybridal_ray.scoring.frame_choice import choose_frames, video_score
 from hybridal_ray.scoring.uncertainty import Reading, Reduction, frame_uncertainty
-
-Frame = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class VideoScorer:
         round_index: The round.
         device: Where the detector runs.
         clips_per_batch: Clips of one video that pass the detector together, each R times; bounds memory.
+        feature_cache: Of this detector; a clip whose features it holds is neither decoded nor encoded.
     """
 
     def __init__(
@@ -86,6 +92,7 @@ class VideoScorer:
         round_index: int,
         device: torch.device,
         clips_per_batch: int,
+        feature_cache: FeatureCache | None = None,
     ) -> None:
         self._detector = detector
         self._spec = spec
@@ -94,6 +101,7 @@ class VideoScorer:
         self._round_index = round_index
         self._device = device
         self._clips_per_batch = clips_per_batch
+        self._feature_cache = feature_cache
 
     def score_video(self, video: Video, labelled: Sequence[int]) -> dict[str, Any]:
         """Scores a video in one pass over its file.
@@ -130,8 +138,8 @@ class VideoScorer:
 
         Args:
             video: Its number of frames decides the clips.
-            frames: Its frames from the first on, each (S, S, 3) with S the detector's input size. Read once; no
-                more than a few clips of them are held.
+            frames: Its frames from the first on, each (S, S, 3) with S the detector's input size. Read once, as
+                far as clips need them; no more than a few clips of them are held.
 
         Raises:
             UnreadableVideo: There are fewer frames than the pool says.
@@ -141,9 +149,10 @@ class VideoScorer:
         seeds = video_pass_seeds(self._run_seed, self._round_index, video.video_id, len(clips), settings.passes)
         sums, counts = np.zeros(video.num_frames), np.zeros(video.num_frames, dtype=np.int64)
         latents = []
-        for batch, pixels in stream_clips(frames, clips, self._clips_per_batch, video.uri):
-            inputs = normalise(torch.from_numpy(pixels).to(self._device))
-            passes = monte_carlo_passes(self._detector, inputs, seeds[batch])
+        stream = ClipStream(frames, clips, video.uri)
+        for start in range(0, len(clips), self._clips_per_batch):
+            batch = slice(start, min(start + self._clips_per_batch, len(clips)))
+            passes = self._passes(stream, video.uri, clips, batch, seeds[batch])
             latents.append(passes.latents.cpu().numpy())
             for clip, probabilities in zip(clips[batch], passes.mask_probabilities, strict=True):
                 scored = frame_uncertainty(
@@ -159,42 +168,19 @@ class VideoScorer:
         profile = np.where(empty, settings.empty_frame_score, sums / np.maximum(counts, 1))
         return VideoUncertainty(profile, empty, np.concatenate(latents).mean(axis=0, dtype=np.float64))
 
+    @torch.inference_mode()
+    def _passes(
+        self, stream: ClipStream, uri: str, clips: FrameIndices, batch: slice, seeds: Seeds
+    ) -> MonteCarloPasses:
+        def inputs() -> Tensor:
+            return normalise(torch.from_numpy(stream.pixels(batch)).to(self._device))
+
+        if self._feature_cache is None:
+            return monte_carlo_passes(self._detector, inputs(), seeds)
+        features = self._feature_cache.encode(uri, clips[batch], inputs)
+        return passes_over_features(self._detector, features, seeds)
+
 
 def error_row(video: Video, reason: str) -> dict[str, Any]:
     """The row of `SCORES_SCHEMA` of a video that could not be scored."""
     return {**dict.fromkeys(SCORES_SCHEMA.names), "video_id": video.video_id, "error": reason}
-
-
-def stream_clips(
-    frames: Iterable[Frame], clips: FrameIndices, clips_per_batch: int, uri: str
-) -> Iterator[tuple[slice, npt.NDArray[np.uint8]]]:
-    """Cuts clips out of a stream of frames, and lets a frame go as soon as no later clip needs it.
-
-    Args:
-        frames: From frame 0 on, each (H, W, 3).
-        clips: (clips, T), frame indices.
-        clips_per_batch: N; the last batch may hold fewer.
-        uri: Named in the error.
-
-    Yields:
-        Which rows of `clips`, in their order, and their pixels: (N, T, H, W, 3), uint8.
-
-    Raises:
-        UnreadableVideo: The stream ends before a frame that a clip needs.
-    """
-    # The first frame that clip i or any later clip needs.
-    needed_from = np.minimum.accumulate(clips.min(axis=1)[::-1])[::-1]
-    source = iter(frames)
-    held: deque[Frame] = deque()
-    held_from = 0
-    for start in range(0, len(clips), clips_per_batch):
-        batch = slice(start, min(start + clips_per_batch, len(clips)))
-        while held and held_from < needed_from[start]:
-            held.popleft()
-            held_from += 1
-        while held_from + len(held) <= clips[batch].max():
-            frame = next(source, None)
-            if frame is None:
-                raise beyond_end(uri, int(clips.max()), held_from + len(held))
-            held.append(frame)
-        yield batch, np.stack([[held[index - held_from] for index in clip] for clip in clips[batch]])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hybridal_ray.detectors.compact import CompactDetector, _cell_weights, _shift_along_time
+from hybridal_ray.detectors.compact import CompactDetector, _shift_along_time
 from hybridal_ray.detectors.dropout import ChannelDropout, seeded_dropout
 from hybridal_ray.detectors.interface import Detector
 from hybridal_ray.training.losses.actor_class import actor_class_loss
@@ -76,7 +76,7 @@ def test_every_parameter_gets_a_gradient_with_and_without_actors(actors: int) ->
 def test_the_class_loss_does_not_move_the_mask() -> None:
     detector = small().train()
     detector(torch.randn(1, 3, 2, 32, 32)).class_scores.sum().backward()
-    assert detector.mask_head.weight.grad is None
+    assert detector.head.mask_head.weight.grad is None
 
 
 def test_channels_are_shifted_along_time_as_in_a_loop() -> None:
@@ -110,17 +110,6 @@ def test_time_is_seen() -> None:
     backwards = detector(clip.flip(2))
     assert not torch.allclose(backwards.class_scores, detector(clip).class_scores, atol=1e-4)
     assert not torch.allclose(backwards.mask_logits.flip(1), detector(clip).mask_logits, atol=1e-4)
-
-
-def test_cells_count_by_their_share_of_the_foreground() -> None:
-    logits = torch.full((1, 2, 8, 8), -20.0)
-    logits[0, 0, :4, 4:] = 20.0  # one of eight cells
-    weights = _cell_weights(logits, (2, 2))
-    assert weights.shape == (1, 2, 1, 2, 2)
-    assert weights.sum().item() == pytest.approx(1.0)
-    assert weights[0, 0, 0, 0, 1].item() == pytest.approx((1 + 1e-4) / (1 + 8e-4))
-    even = _cell_weights(torch.full((1, 2, 8, 8), -20.0), (2, 2))
-    torch.testing.assert_close(even, torch.full((1, 2, 1, 2, 2), 1 / 8))
 
 
 @pytest.mark.parametrize("options", [{"dropout": 1.0}, {"dropout": -0.1}, {"width": 12}, {"pyramid_width": 20}])

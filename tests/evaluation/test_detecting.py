@@ -6,6 +6,7 @@ import pytest
 import torch
 from bright_detector import BrightDetector, moving_squares, write_video
 
+from hybridal_ray.detectors.feature_cache import FeatureCache
 from hybridal_ray.detectors.interface import DetectorSpec
 from hybridal_ray.evaluation.clip_merging import FrameMaps
 from hybridal_ray.evaluation.detecting import (
@@ -23,13 +24,33 @@ SPEC = DetectorSpec("", num_classes=2, input_size=64, clip_frames=4, clip_stride
 WIDTH, HEIGHT = 128, 96
 
 
-def detect(path, num_frames, detector=None, spec=SPEC, **settings):
+class KeptBrightDetector(BrightDetector):
+    """Counts the clips it encodes."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = torch.nn.Identity()
+        self.encoder.register_forward_hook(self._count)
+        self.encoded = 0
+
+    def _count(self, _module, _inputs, clips):
+        self.encoded += len(clips)
+
+    def encode(self, clips):
+        return self.adapt(self.encoder(clips))
+
+    def adapt(self, clips):
+        return clips
+
+
+def detect(path, num_frames, detector=None, spec=SPEC, feature_cache=None, **settings):
     return detect_video(
         detector or BrightDetector(),
         spec,
         Video("v", str(path), "test", "g", num_frames, WIDTH, HEIGHT),
         device=torch.device("cpu"),
         settings=DetectionSettings(**settings),
+        feature_cache=feature_cache,
     )
 
 
@@ -39,6 +60,18 @@ def squares(tmp_path_factory):
     path = tmp_path_factory.mktemp("videos") / "squares.mp4"
     write_video(path, frames)
     return path, truth
+
+
+def test_kept_features_give_the_same_rows_without_encoding(squares, tmp_path):
+    path, _ = squares
+    detector = KeptBrightDetector()
+    cache = FeatureCache(str(tmp_path), detector, SPEC)
+    expected = detect(path, 18)
+    assert detect(path, 18, detector, feature_cache=cache) == expected
+    encoded = detector.encoded
+    assert encoded > 0
+    assert detect(path, 18, detector, feature_cache=cache) == expected
+    assert detector.encoded == encoded
 
 
 def test_squares_become_tubes_at_their_places_in_the_decoded_frame(squares):

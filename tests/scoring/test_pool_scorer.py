@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import av
@@ -67,6 +67,7 @@ def score(videos: Sequence[Video], checkpoint: str, out: Path, **options) -> pa.
         "settings": SETTINGS,
         "run_seed": 11,
         "round_index": 0,
+        "feature_cache": None,
     }
     plan = {"actors": 0, "device": "cpu", "videos_per_chunk": 2, "seconds_per_video": 60}
     for name, value in options.items():
@@ -83,6 +84,20 @@ def test_same_again_bit_by_bit_in_any_order_and_in_any_chunks(videos, checkpoint
     assert score(videos, checkpoint, tmp_path / "b").equals(first)
     assert score(videos[::-1], checkpoint, tmp_path / "c", videos_per_chunk=5).equals(first)
     assert score(videos[1:2], checkpoint, tmp_path / "d").equals(first.slice(1, 1))
+
+
+def test_scores_with_kept_features_are_the_same_bit_by_bit_and_decode_nothing(
+    videos, checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = score(videos, checkpoint, tmp_path / "without")
+    kept = str(tmp_path / "kept")
+    assert score(videos, checkpoint, tmp_path / "first", feature_cache=kept).equals(expected)
+
+    def opened(uri: str, size: int) -> Iterator[np.ndarray]:
+        yield pytest.fail(f"{uri} was opened")
+
+    monkeypatch.setattr("hybridal_ray.scoring.video_scoring.iter_frames", opened)
+    assert score(videos, checkpoint, tmp_path / "second", feature_cache=kept).equals(expected)
 
 
 def test_rows_hold_what_selection_needs(videos, checkpoint, tmp_path: Path) -> None:

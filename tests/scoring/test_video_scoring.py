@@ -1,6 +1,5 @@
 """Oracle: the whole video held in memory, its clips scored one by one and averaged in plain loops."""
 
-import weakref
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from hybridal_ray.pool.decoding import UnreadableVideo
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.scoring.uncertainty import frame_uncertainty
-from hybridal_ray.scoring.video_scoring import UncertaintySettings, VideoScorer, stream_clips
+from hybridal_ray.scoring.video_scoring import UncertaintySettings, VideoScorer
 
 SIZE = 8
 SPEC = DetectorSpec("unused", num_classes=2, input_size=SIZE, clip_frames=4, clip_stride=2)
@@ -139,40 +138,6 @@ def test_videos_scored_before_leave_no_trace() -> None:
     after_another = scorer.uncertainty(make_video(20), make_frames(20))
     alone = make_scorer().uncertainty(make_video(20), make_frames(20))
     np.testing.assert_array_equal(after_another.profile, alone.profile)
-
-
-@pytest.mark.parametrize("clips_per_batch", [1, 2, 5, 100])
-def test_stream_gives_the_clips_of_the_whole_video(clips_per_batch: int) -> None:
-    frames = make_frames(45)
-    clips = tile_clips(45, 4, 2)
-    batches = list(stream_clips(iter(frames), clips, clips_per_batch, "uri"))
-    np.testing.assert_array_equal(np.concatenate([pixels for _, pixels in batches]), frames[clips])
-    assert max(len(pixels) for _, pixels in batches) == min(clips_per_batch, len(clips))
-    covered = [row for batch, _ in batches for row in range(len(clips))[batch]]
-    assert covered == list(range(len(clips)))
-
-
-def most_frames_alive(num_frames: int) -> int:
-    alive: set[int] = set()
-    most = 0
-
-    def stream():
-        nonlocal most
-        for index in range(num_frames):
-            frame = np.zeros((2, 2, 3), dtype=np.uint8)
-            alive.add(index)
-            weakref.finalize(frame, alive.discard, index)
-            most = max(most, len(alive))
-            yield frame
-
-    for _ in stream_clips(stream(), tile_clips(num_frames, 8, 2), 4, "uri"):
-        pass
-    return most
-
-
-def test_memory_does_not_grow_with_the_length_of_the_video() -> None:
-    short, long = most_frames_alive(100), most_frames_alive(2000)
-    assert long <= short <= 100 - 32  # so 100 frames are enough to see it level off
 
 
 def test_video_shorter_than_the_pool_says_is_unreadable() -> None:

@@ -127,7 +127,7 @@ def test_batches_come_in_order_out_of_another_thread_that_ends_with_them() -> No
 
 def test_no_more_is_made_than_is_kept_ready_and_the_thread_ends_when_training_stops() -> None:
     source = CountingSource()
-    batches = prefetched(source, [[number] for number in range(100)], ahead=3)
+    batches = prefetched(source, [[number] for number in range(100)], ahead=2)
     next(batches)
     deadline = time.monotonic() + 5
     while len(source.made) < 4 and time.monotonic() < deadline:
@@ -136,6 +136,15 @@ def test_no_more_is_made_than_is_kept_ready_and_the_thread_ends_when_training_st
     assert source.made == [0, 1, 2, 3]
     batches.close()
     assert not any(thread.is_alive() for thread in source.threads)
+
+
+def test_several_threads_make_batches_at_once_and_keep_their_order() -> None:
+    source = CountingSource(seconds=0.05)
+    started = time.monotonic()
+    batches = prefetched(source, [[number] for number in range(12)], threads=4)
+    assert [batch.frames.item() for batch in batches] == list(range(12))
+    assert time.monotonic() - started < 0.8 * 12 * 0.05
+    assert len(source.threads) == 4
 
 
 def test_batches_not_begun_when_training_stops_are_not_made() -> None:
