@@ -33,6 +33,12 @@ def detector_spec(config: Config, num_classes: int) -> DetectorSpec:
     return plain(DetectorSpec, config.detector, num_classes=num_classes)
 
 
+def feature_cache(config: Config) -> str | None:
+    """Where features of a frozen encoder are kept; None keeps none."""
+    location = config.detector.feature_cache
+    return None if location is None else config.locate(location)
+
+
 def uncertainty_settings(config: Config) -> UncertaintySettings:
     """How the videos of a run are scored."""
     scoring = config.scoring

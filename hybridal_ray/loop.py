@@ -79,6 +79,12 @@ def _check(config: Config) -> None:
     build_strategy(config.selection.strategy, config.selection.options)
     build_strategy(config.selection.start_strategy, {})
     resolve(config.oracle.name, ORACLES, field="oracle.name")
+    pretrained = config.detector.pretrained
+    if pretrained is not None and not storage.exists(config.locate(pretrained)):
+        raise UserError(
+            f"detector.pretrained: {config.locate(pretrained)} is not there; expected a file of weights, or null for "
+            "random ones"
+        )
     if config.uses_ray:
         cluster.connect()
         if not config.cluster.may_grow:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from torch import Tensor
 
 from hybridal_ray.config import Config
-from hybridal_ray.config_values import detector_spec, held_out, plain, uncertainty_settings
+from hybridal_ray.config_values import detector_spec, feature_cache, held_out, plain, uncertainty_settings
 from hybridal_ray.detectors.checkpoint import load_detector
 from hybridal_ray.dispatch import ActorPlan
 from hybridal_ray.evaluation.detecting import DetectionSettings
@@ -112,6 +112,7 @@ class Rounds:
                 self._directory(round_index, "evaluate"),
                 settings=plain(DetectionSettings, config.evaluation),
                 plan=plain(ActorPlan, config.scoring, device=config.device),
+                feature_cache=feature_cache(config),
                 progress=self._telling(f"round {round_index}: evaluate"),
             )
             return {name: value for name, value in metrics.items() if isinstance(value, float)}
@@ -134,6 +135,7 @@ class Rounds:
                 run_seed=config.seed,
                 round_index=round_index,
                 plan=plain(ActorPlan, config.scoring, device=config.device),
+                feature_cache=feature_cache(config),
                 progress=self._telling(f"round {round_index}: score"),
             )
             for video_id, reason in summary.failed.items():

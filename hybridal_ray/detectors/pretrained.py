@@ -4,6 +4,7 @@ import io
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,22 @@ _WRAPPERS = ("state_dict", "model_state_dict")  # entries under which trainers k
 _PARALLEL_PREFIX = "module."  # what DataParallel puts before every key
 _COUNTER = "num_batches_tracked"  # older files have none, and nothing depends on it
 _KEYS_SHOWN = 3
+
+
+@runtime_checkable
+class LoadsItself(Protocol):
+    """An encoder whose weights circulate in a layout of their own, such as a directory of the transformers library."""
+
+    def load_pretrained(self, location: str) -> None:
+        """Fills the encoder.
+
+        Args:
+            location: Path, in that layout.
+
+        Raises:
+            UserError: It is unreadable or does not fit.
+        """
+        ...
 
 
 @dataclass(frozen=True)

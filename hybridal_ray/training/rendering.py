@@ -74,11 +74,11 @@ class TrackRenderer:
         if before == after:
             return self._labelled_mask(index, before)
         share = (frame - track.frames[before]) / (track.frames[after] - track.frames[before])
-        moved = [
+        from_before, from_after = (
             move(self._distance(index, label), *self._pixels_moved(track.boxes[label], box))
             for label in (before, after)
-        ]
-        return interpolate_masks(*moved, share)
+        )
+        return interpolate_masks(from_before, from_after, share)
 
     def _pixels_moved(self, start: npt.NDArray[np.float64], end: npt.NDArray[np.float64]) -> tuple[int, int]:
         """How far the centre of a box goes to the right and down, in pixels of the maps."""

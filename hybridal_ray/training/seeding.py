@@ -6,7 +6,7 @@ from torch import Tensor
 
 from hybridal_ray.detectors.building import build_detector
 from hybridal_ray.detectors.interface import DetectorSpec, encoder_of
-from hybridal_ray.detectors.pretrained import load_encoder
+from hybridal_ray.detectors.pretrained import LoadsItself, load_encoder
 from hybridal_ray.errors import UserError
 
 
@@ -42,5 +42,9 @@ def pretrained_weights(
     encoder = encoder_of(detector)
     if encoder is None:
         raise UserError(f"detector.pretrained: the detector {spec.name!r} keeps no module named encoder")
-    told = load_encoder(encoder, location, allow_partial=allow_partial).describe()
-    return detector.state_dict(), told
+    if isinstance(encoder, LoadsItself):
+        encoder.load_pretrained(location)
+        told = f"all {len(encoder.state_dict())} tensors loaded"
+    else:
+        told = load_encoder(encoder, location, allow_partial=allow_partial).describe()
+    return detector.state_dict(), f"{location}: {told}"

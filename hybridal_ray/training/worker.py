@@ -125,7 +125,7 @@ def _epoch(task: TrainingTask, session: Session, sources: _Sources, learner: Lea
         draws = validation_draws(sources.validated, task.validation.videos)
         metrics["validation_loss"] = validation_loss(learner, sources.validated, draws, session)
         best = keep_best(best, learner, epoch, metrics["validation_loss"])
-    metrics["seconds"] = time.perf_counter() - started
+    metrics |= {"seconds": time.perf_counter() - started, "ended_at": time.time()}
     state = {**learner.state(), "epoch": epoch + 1, "history": [*state["history"], metrics], "best": best}
     session.epoch_done(metrics, state)
     return state

@@ -25,8 +25,8 @@ from hybridal_ray.detectors.monte_carlo import monte_carlo_passes, video_pass_se
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.scoring.video_scoring import UncertaintySettings, VideoScorer
-from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings
-from hybridal_ray.training.trainer import train_round
+from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings, SamplingSettings
+from hybridal_ray.training.trainer import Workers, train_round
 
 PAGE = (Path(__file__).parents[2] / "docs" / "own_detector.md").read_text()
 SETTINGS = UncertaintySettings(3, "mean_of_log", "mean", 0.1, 0.0, frames_per_video=2, sigma=8 / 3, window=4)
@@ -79,12 +79,10 @@ def test_the_example_trains_a_step_scores_a_video_and_keeps_its_features(
         optimiser=OptimiserSettings(epochs=1, steps_per_epoch=1, batch_size=2),
         seed=0,
         round_index=0,
-        initial_checkpoint=None,
-        workers=0,
-        cpus_per_worker=1,
-        gpus_per_worker=0,
-        device="cpu",
-        max_failures=0,
+        sampling=SamplingSettings(),
+        held_out=None,
+        initial_weights=None,
+        workers=Workers(0, cpus_per_worker=1, gpus_per_worker=0, device="cpu", max_failures=0),
     )
     assert np.isfinite(summary.loss)
     loaded = load_detector(summary.checkpoint)
