@@ -40,7 +40,8 @@ class FeatureCache:
     and time of change) and the frames of the clips: another encoder or a changed video reads nothing that is not
     its own. Features keep their type and layout, so scores are bit for bit those without the cache. Any number of
     processes may share a location. A file that is damaged is written anew. Nothing is ever deleted: when an encoder
-    is no longer used, remove its folder.
+    is no longer used, remove its folder. A clip of 8 frames of 224 × 224 takes 30 MB from I3D with four taps, and
+    2.4 MB from VideoMAE-base.
 
     Args:
         location: Directory or URI.

@@ -98,14 +98,10 @@ class VideoTransformer(nn.Module):
         Returns:
             (N, T / tubelet_frames, D, H/16, W/16), normalised over D.
         """
-        moments, height, width = (
-            clips.shape[2] // self.tubelet_frames,
-            clips.shape[3] // STRIDE,
-            clips.shape[4] // STRIDE,
-        )
-        pixels = ((clips + 1.0) / 2.0 - self._mean) / self._std
-        tokens = self.body(pixels)
-        return tokens.unflatten(1, (moments, height, width)).permute(0, 1, 4, 2, 3)
+        _, _, frames, height, width = clips.shape
+        grid = (frames // self.tubelet_frames, height // STRIDE, width // STRIDE)
+        tokens = self.body(((clips + 1.0) / 2.0 - self._mean) / self._std)
+        return tokens.unflatten(1, grid).permute(0, 1, 4, 2, 3)
 
     def load_pretrained(self, location: str) -> None:
         """Reads the weights of a model of the same architecture, its pretraining or classification head left out.

@@ -1,7 +1,9 @@
 """Oracle: the encoder itself, whose calls are counted; files damaged by hand."""
 
 import dataclasses
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +163,22 @@ def test_a_damaged_file_is_computed_and_written_anew(
     assert inputs.asked == 2
     assert all(torch.equal(one, other) for one, other in zip(whole, again, strict=True))
     assert file.read_bytes() == content
+
+
+def test_several_may_write_the_same_clips_at_once(tmp_path: Path, video: Path) -> None:
+    cache = FeatureCache(str(tmp_path / "kept"), make_detector(), COMPACT)
+    together = threading.Barrier(4, timeout=20)
+    features = torch.randn(200, 1000)
+
+    def compute() -> torch.Tensor:
+        together.wait()  # all have found nothing, and will write
+        return features
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: cache.features(str(video), CLIPS, compute), range(4)))
+    found.append(cache.features(str(video), CLIPS, lambda: pytest.fail("computed again")))
+    assert all(torch.equal(one, features) for one in found)
+    assert len(files(tmp_path / "kept")) == 1
 
 
 def test_a_video_that_cannot_be_looked_at_is_not_kept(tmp_path: Path) -> None:

@@ -158,4 +158,7 @@ def test_number_of_actors_does_not_show_in_the_scores(videos, checkpoint, tmp_pa
     one = score(videos, checkpoint, tmp_path / "one", actors=1, videos_per_chunk=1)
     three = score(videos, checkpoint, tmp_path / "three", actors=3, cpus_per_actor=0.5, videos_per_chunk=1)
     assert three.equals(one)
+    kept = str(tmp_path / "kept")
+    for again in ("first", "second"):  # the actors keep features in one place, then read them
+        assert score(videos, checkpoint, tmp_path / again, actors=2, feature_cache=kept).equals(one)
     assert one["error"].null_count == len(videos)
