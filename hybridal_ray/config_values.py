@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from hybridal_ray.config import Config
+from hybridal_ray.detectors.building import settled_spec
 from hybridal_ray.detectors.interface import DetectorSpec
 from hybridal_ray.pool.ledger import labels_of_tubes
 from hybridal_ray.pool.tables import Pool
@@ -29,8 +30,8 @@ def plain(kind: type[Values], section: BaseModel, **given: Any) -> Values:
 
 
 def detector_spec(config: Config, num_classes: int) -> DetectorSpec:
-    """The detector of a run on a pool of so many classes."""
-    return plain(DetectorSpec, config.detector, num_classes=num_classes)
+    """The detector of a run on a pool of so many classes, with all written out that its options name files for."""
+    return settled_spec(plain(DetectorSpec, config.detector, num_classes=num_classes))
 
 
 def feature_cache(config: Config) -> str | None:

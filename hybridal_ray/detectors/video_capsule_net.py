@@ -111,7 +111,11 @@ class VideoCapsuleNet(nn.Module):
         Args:
             clips: (N, 3, 8, H, W) in [-1, 1]; H and W multiples of 8, at least 80.
         """
-        half, quarter, coarse = self.encoder(clips)
+        return self.adapt(self.encoder(clips))
+
+    def adapt(self, features: tuple[Tensor, ...]) -> CapsuleFeatures:
+        """The two skips that lie before the dropout, trained though the encoder be frozen; see `feature_cache`."""
+        half, quarter, coarse = features
         return CapsuleFeatures(coarse.squeeze(2), F.relu(self.half_skip(half)), F.relu(self.quarter_skip(quarter)))
 
     def decode(self, features: CapsuleFeatures, classes: Tensor | None = None) -> DetectorOutput:
