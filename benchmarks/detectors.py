@@ -79,6 +79,7 @@ def main() -> None:
             rows.append(
                 {"detector": detector, "variant": variant, **facts, **_measure(spec, variant, arguments, device)}
             )
+            # The backward pass takes twice the arithmetic of the forward pass.
             rows[-1]["share_of_peak"] = 3 * facts["flops"] * rows[-1]["clips_per_second"] / peak
             print(rows[-1], flush=True)
     arguments.out.mkdir(parents=True, exist_ok=True)
