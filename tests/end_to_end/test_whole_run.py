@@ -154,5 +154,31 @@ def test_warm_start_begins_with_the_weights_of_the_round_before(warm: bool, tiny
     assert all(torch.allclose(after[name], tripled[name], atol=1e-6) for name in after) == warm
 
 
+def test_kept_features_of_a_frozen_encoder_change_no_decision(tiny_pool: Path, tmp_path: Path) -> None:
+    frozen = {"training__freeze_encoder": True}
+    plain, _ = run_tiny(tmp_path / "plain", tiny_pool, **frozen)
+    cached, _ = run_tiny(tmp_path / "cached", tiny_pool, detector__feature_cache="features", **frozen)
+    assert outcome(cached) == outcome(plain)
+    assert scores(cached, 1).equals(scores(plain, 1))
+    (encoder,) = (tmp_path / "cached" / "features").iterdir()  # one, for both rounds begin with the same weights
+    assert list(encoder.rglob("*.pt"))
+
+
+def test_validation_chooses_an_epoch_and_pretrained_weights_are_read(tiny_pool: Path, tmp_path: Path) -> None:
+    settings = {"rounds": 1, "selection__strategy": "random", "training__validation__source": "labelled"}
+    first, _ = run_tiny(tmp_path / "first", tiny_pool, **settings)
+    history = json.loads((first / "rounds/000/train/history.json").read_text())
+    assert all(epoch["validation_loss"] > 0 for epoch in history)
+    trained = load_detector(str(first / "rounds/000/train/checkpoint")).detector
+    torch.save(trained.encoder.state_dict(), tmp_path / "encoder.pt")
+    still = {**settings, "training__learning_rate": 1e-12, "detector__pretrained": tmp_path / "encoder.pt"}
+    second, lines = run_tiny(tmp_path / "second", tiny_pool, **still)
+    begun = load_detector(str(second / "rounds/000/train/checkpoint")).detector.encoder.state_dict()
+    assert all(torch.allclose(begun[name], weight) for name, weight in trained.encoder.state_dict().items())
+    assert any("encoder.pt" in line and "tensors loaded" in line for line in lines)
+    with pytest.raises(UserError, match=r"^detector\.pretrained: .*nowhere\.pt is not there"):
+        run_tiny(tmp_path / "third", tiny_pool, detector__pretrained="nowhere.pt")
+
+
 def map_picks(run: Path) -> list[list[tuple[str, int]]]:
     return [picks(run, index) for index in (None, 0, 1)]
