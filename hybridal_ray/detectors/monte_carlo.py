@@ -3,10 +3,11 @@
 Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016.
 """
 
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,44 @@ class MonteCarloPasses:
     latents: Tensor
 
 
+class PassDecoder(Protocol):
+    """Decodes each of some clips R times, with another dropout mask each time."""
+
+    def __call__(self, features: Any, passes: int) -> DetectorOutput:
+        """Does what ``decode`` does with the features of each clip repeated R times side by side.
+
+        Inside `seeded_dropout` it draws the same masks from the same generators in the same order.
+
+        Args:
+            features: Of N clips, as ``encode`` returns them.
+            passes: R.
+
+        Returns:
+            Of N·R clips, the passes of a clip side by side; equal to those of ``decode`` up to rounding.
+        """
+        ...
+
+
+@runtime_checkable
+class DecodesPasses(Protocol):
+    """A detector that has a faster way to decode a clip many times than to do it many times."""
+
+    def pass_decoder(self) -> PassDecoder:
+        """That way. What it prepares from the weights it prepares once, so they must not change while it is used."""
+        ...
+
+
+def pass_decoder(detector: nn.Module) -> PassDecoder:
+    """The fastest way that a detector has to decode its features R times; the plain one for most.
+
+    Args:
+        detector: A `Detector`, in evaluation mode, on its device.
+    """
+    if isinstance(detector, DecodesPasses):
+        return detector.pass_decoder()
+    return functools.partial(_decode_repeated, detector)
+
+
 def pass_seed(run_seed: int, round_index: int, video_id: str, clip: int, pass_index: int) -> int:
     """The seed of one pass over one clip: a stable hash of what identifies it, and of nothing else.
 
@@ -51,16 +90,19 @@ def video_pass_seeds(run_seed: int, round_index: int, video_id: str, clips: int,
 
 
 @torch.inference_mode()
-def monte_carlo_passes(detector: nn.Module, clips: Tensor, seeds: Seeds) -> MonteCarloPasses:
+def monte_carlo_passes(
+    detector: nn.Module, clips: Tensor, seeds: Seeds, decoder: PassDecoder | None = None
+) -> MonteCarloPasses:
     """Runs R passes with dropout over each clip.
 
-    A detector with `encode` and `decode` whose dropout is `ChannelDropout` is encoded once and decoded in one
-    batch of N·R; any other module runs whole, pass by pass, under torch's generator seeded for each.
+    A detector with `encode` and `decode` whose dropout is `ChannelDropout` is encoded once and decoded by its
+    `pass_decoder`; any other module runs whole, pass by pass, under torch's generator seeded for each.
 
     Args:
         detector: In evaluation mode; called on its own device.
         clips: (N, 3, T, H, W), on the detector's device.
         seeds: (N, R), from `pass_seed`.
+        decoder: The detector's `pass_decoder`, where one is kept from batch to batch; None makes one.
 
     Returns:
         The probabilities and latents of the passes.
@@ -68,17 +110,20 @@ def monte_carlo_passes(detector: nn.Module, clips: Tensor, seeds: Seeds) -> Mont
     if not isinstance(detector, Detector):
         return _pass_by_pass(detector, lambda n: detector(clips[n : n + 1]), seeds)
     splits: Any = detector
-    return passes_over_features(detector, splits.encode(clips), seeds)
+    return passes_over_features(detector, splits.encode(clips), seeds, decoder)
 
 
 @torch.inference_mode()
-def passes_over_features(detector: nn.Module, features: Any, seeds: Seeds) -> MonteCarloPasses:
+def passes_over_features(
+    detector: nn.Module, features: Any, seeds: Seeds, decoder: PassDecoder | None = None
+) -> MonteCarloPasses:
     """The passes of `monte_carlo_passes` over clips that are encoded already.
 
     Args:
         detector: A `Detector`, in evaluation mode.
         features: Of N clips, as its `encode` returns them.
         seeds: (N, R), from `pass_seed`.
+        decoder: As in `monte_carlo_passes`.
     """
     splits: Any = detector
     if _torch_dropouts(detector):
@@ -86,7 +131,7 @@ def passes_over_features(detector: nn.Module, features: Any, seeds: Seeds) -> Mo
     clips, passes = seeds.shape
     generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds.ravel()]
     with seeded_dropout(detector, generators):
-        output = splits.decode(_repeat(features, passes))
+        output = (decoder or pass_decoder(detector))(features, passes)
     probabilities = output.mask_logits.float().sigmoid().unflatten(0, (clips, passes))
     latents = output.latent.float().unflatten(0, (clips, passes)).mean(dim=1)
     return MonteCarloPasses(probabilities, latents)
@@ -96,6 +141,11 @@ def _clip_of(features: Any, n: int) -> Any:
     if isinstance(features, Tensor):
         return features[n : n + 1]
     return tuple(_clip_of(feature, n) for feature in features)
+
+
+def _decode_repeated(detector: Any, features: Any, passes: int) -> DetectorOutput:
+    output: DetectorOutput = detector.decode(_repeat(features, passes))
+    return output
 
 
 def _repeat(features: Any, passes: int) -> Any:

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from hybridal_ray.detectors.clips import FrameIndices, tile_clips
 from hybridal_ray.detectors.feature_cache import FeatureCache
-from hybridal_ray.detectors.interface import DetectorSpec, normalise
+from hybridal_ray.detectors.interface import Detector, DetectorSpec, normalise
 from hybridal_ray.detectors.monte_carlo import (
     MonteCarloPasses,
+    PassDecoder,
     Seeds,
     monte_carlo_passes,
+    pass_decoder,
     passes_over_features,
     video_pass_seeds,
 )
@@ -102,6 +104,7 @@ class VideoScorer:
         self._device = device
         self._clips_per_batch = clips_per_batch
         self._feature_cache = feature_cache
+        self._decoder: PassDecoder | None = pass_decoder(detector) if isinstance(detector, Detector) else None
 
     def score_video(self, video: Video, labelled: Sequence[int]) -> dict[str, Any]:
         """Scores a video in one pass over its file.
@@ -176,9 +179,9 @@ class VideoScorer:
             return normalise(torch.from_numpy(stream.pixels(batch)).to(self._device))
 
         if self._feature_cache is None:
-            return monte_carlo_passes(self._detector, inputs(), seeds)
+            return monte_carlo_passes(self._detector, inputs(), seeds, self._decoder)
         features = self._feature_cache.encode(uri, clips[batch], inputs)
-        return passes_over_features(self._detector, features, seeds)
+        return passes_over_features(self._detector, features, seeds, self._decoder)
 
 
 def error_row(video: Video, reason: str) -> dict[str, Any]:
