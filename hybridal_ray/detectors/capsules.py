@@ -23,10 +23,9 @@ FINAL_INVERSE_TEMPERATURE = 2.0 / POSE
 # A capsule that wins no input has the logit λ·β_a: −3 at the start, an activation of 0.05, so that the margin of
 # 0.9 can be met without teaching every other class to be silent.
 INITIAL_BENEFIT = -3.0 / FINAL_INVERSE_TEMPERATURE
-# Added to every variance. Where a class sees one position, it often wins a single input, which has none: at 0.01
-# such a capsule is active (logit 1.6), but less than one on which several inputs agree. At 0.1 it could not be, at
-# 0.0001 nothing could be more.
-VARIANCE_FLOOR = 1e-2
+# Added to every variance. Where a class sees one position only, it often wins a single input, which has none. At
+# 0.001 such a capsule reaches 0.98, and so the margin; at 0.1 it would stay below a half, and training ends there.
+VARIANCE_FLOOR = 1e-3
 
 
 class PrimaryCapsules(nn.Module):

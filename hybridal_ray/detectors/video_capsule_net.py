@@ -5,6 +5,7 @@ two-dimensional capsules on an I3D encoder that the active-learning papers use. 
 map is drawn from the poses of that class alone.
 """
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -95,6 +96,9 @@ class VideoCapsuleNet(nn.Module):
         self.to_full = doubling(2 * narrow, wide)
         self.mask_dropout = ChannelDropout(dropout)
         self.mask_head = nn.Conv3d(wide, 1, kernel_size=3, padding=1)
+        skips = (self.half_skip, self.quarter_skip, self.coarse_skip)
+        for layer in (*skips, self.expand_poses, self.to_quarter, self.to_half, self.to_full):
+            _keep_scale(layer)
         if self.mask_head.bias is not None:
             nn.init.constant_(self.mask_head.bias, -2.0)  # most pixels are background
 
@@ -166,6 +170,17 @@ class VideoCapsuleNet(nn.Module):
 def doubling(before: int, after: int) -> nn.ConvTranspose3d:
     """Doubles time, height and width."""
     return nn.ConvTranspose3d(before, after, kernel_size=3, stride=2, padding=1, output_padding=1)
+
+
+def _keep_scale(layer: nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d) -> None:
+    """He's initialisation (ICCV 2015), by the inputs that an output really sums: 1 in 8 of a transposed stride 2.
+
+    Torch's own loses half of the signal in every layer; without normalisation little would reach the mask.
+    """
+    sums = layer.in_channels * math.prod(layer.kernel_size)
+    if layer.transposed:
+        sums //= math.prod(layer.stride)
+    nn.init.normal_(layer.weight, std=math.sqrt(2.0 / sums))
 
 
 def _only_one_class(poses: Tensor, class_scores: Tensor, classes: Tensor | None) -> Tensor:
