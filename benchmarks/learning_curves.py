@@ -31,6 +31,8 @@ ARMS: Mapping[str, Sequence[str]] = {
     "CLAUS, none": ("selection.strategy=claus", "training.loss.weighting=none"),
     "CLAUS, STeW, empty frames first": ("selection.strategy=claus", "scoring.empty_frame_score=1.0"),
     "random, STeW": ("selection.strategy=random",),
+    "random, gaussian": ("selection.strategy=random", "training.loss.weighting=gaussian"),
+    "random, labelled": ("selection.strategy=random", "training.loss.weighting=labelled"),
     "random, none": ("selection.strategy=random", "training.loss.weighting=none"),
 }  # fmt: skip
 METRICS = ("frame_map@0.5", "video_map@0.5", "frame_ap_localisation@0.5", "tube_class_accuracy")
@@ -45,6 +47,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="Runs at a time.")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS), metavar="ARM")
+    parser.add_argument("--against", choices=list(ARMS), metavar="ARM", help="Adds each seed's difference from it.")
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="Overrides for every arm.")
     arguments = parser.parse_args()
     out = arguments.out.absolute()
@@ -56,13 +59,17 @@ def main() -> None:
             curve = done.result()
             if curve is not None:
                 results.append(curve)
-                _write(out, arguments.arms, sorted(results, key=lambda c: (c["arm"], c["seed"])), arguments.set)
+                ordered = sorted(results, key=lambda curve: (curve["arm"], curve["seed"]))
+                _write(out, arguments.arms, ordered, arguments.set, arguments.against)
     print((out / "curves.md").read_text())
 
 
-def _write(out: Path, arms: Sequence[str], results: Sequence[Mapping[str, Any]], overrides: Sequence[str]) -> None:
+def _write(
+    out: Path, arms: Sequence[str], results: Sequence[Mapping[str, Any]], overrides: Sequence[str], against: str | None
+) -> None:
     (out / "curves.json").write_text(json.dumps({"settings": list(overrides), "curves": results}, indent=1))
-    (out / "curves.md").write_text(_table(arms, results))
+    paired = "" if against is None else "\n" + _differences(arms, results, against)
+    (out / "curves.md").write_text(_table(arms, results) + paired)
     _draw(arms, results, out / "curves.png")
 
 
@@ -106,6 +113,25 @@ def _table(arms: Sequence[str], results: Sequence[Mapping[str, Any]]) -> str:
             lines.append(
                 f"| {arm} | {index} | {frames:.0f} | {percent:.1f} | " + " | ".join(cells) + f" | {len(curves)} |"
             )
+    return "\n".join(lines) + "\n"
+
+
+def _differences(arms: Sequence[str], results: Sequence[Mapping[str, Any]], against: str) -> str:
+    """Each seed's difference from an arm that had the same first labels and weights, mean and standard error."""
+    lines = [f"| difference from {against} | round | " + " | ".join(METRICS) + " | seeds |"]
+    lines.append("| --- | " + "--- | " * (len(METRICS) + 2))
+    base = {curve["seed"]: curve for curve in results if curve["arm"] == against}
+    for arm in arms:
+        curves = [curve for curve in results if curve["arm"] == arm and curve["seed"] in base]
+        if arm == against or not curves:
+            continue
+        for index in range(len(curves[0]["frames"])):
+            cells = []
+            for metric in METRICS:
+                gains = [(c[metric][index] or 0.0) - (base[c["seed"]][metric][index] or 0.0) for c in curves]
+                error = np.std(gains, ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else 0.0
+                cells.append(f"{np.mean(gains):+.3f} ± {error:.3f}")
+            lines.append(f"| {arm} | {index} | " + " | ".join(cells) + f" | {len(curves)} |")
     return "\n".join(lines) + "\n"
 
 
