@@ -41,7 +41,7 @@ class MaskedConvolution:
             (N·R, K, h', w'), the passes of a clip side by side; equal to
             ``convolution((features[:, None] * masks[..., None, None]).flatten(0, 1))`` up to rounding.
         """
-        padded = F.pad(features, [self._padding] * 4)
+        padded = F.pad(features, [self._padding] * 4).to(self._convolution.weight.dtype)  # half has no transform
         height, width = (size - self._kernel + 1 for size in padded.shape[2:])
         tile = _even_tile(max(height, width))
         tiles = _overlapping_tiles(padded, tile, self._kernel - 1)  # (N, C, down, across, period, period)

@@ -107,10 +107,14 @@ def monte_carlo_passes(
     Returns:
         The probabilities and latents of the passes.
     """
-    if not isinstance(detector, Detector):
-        return _pass_by_pass(detector, lambda n: detector(clips[n : n + 1]), seeds)
+    return passes_over_features(detector, encode_once(detector, clips), seeds, decoder)
+
+
+@torch.inference_mode()
+def encode_once(detector: nn.Module, clips: Tensor) -> Any:
+    """What the passes over clips have in common: what ``encode`` returns, the clips themselves where there is none."""
     splits: Any = detector
-    return passes_over_features(detector, splits.encode(clips), seeds, decoder)
+    return splits.encode(clips) if isinstance(detector, Detector) else clips
 
 
 @torch.inference_mode()
@@ -120,14 +124,16 @@ def passes_over_features(
     """The passes of `monte_carlo_passes` over clips that are encoded already.
 
     Args:
-        detector: A `Detector`, in evaluation mode.
-        features: Of N clips, as its `encode` returns them.
+        detector: In evaluation mode.
+        features: Of N clips, as `encode_once` returns them.
         seeds: (N, R), from `pass_seed`.
         decoder: As in `monte_carlo_passes`.
     """
     splits: Any = detector
+    if not isinstance(detector, Detector):
+        return _pass_by_pass(detector, lambda n: detector(features[n : n + 1]), seeds)
     if _torch_dropouts(detector):
-        return _pass_by_pass(detector, lambda n: splits.decode(_clip_of(features, n)), seeds)
+        return _pass_by_pass(detector, lambda n: splits.decode(clips_of(features, slice(n, n + 1))), seeds)
     clips, passes = seeds.shape
     generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds.ravel()]
     with seeded_dropout(detector, generators):
@@ -137,10 +143,11 @@ def passes_over_features(
     return MonteCarloPasses(probabilities, latents)
 
 
-def _clip_of(features: Any, n: int) -> Any:
+def clips_of(features: Any, some: slice) -> Any:
+    """The features of some clips, in the form in which ``encode`` returns those of all."""
     if isinstance(features, Tensor):
-        return features[n : n + 1]
-    return tuple(_clip_of(feature, n) for feature in features)
+        return features[some]
+    return tuple(clips_of(feature, some) for feature in features)
 
 
 def _decode_repeated(detector: Any, features: Any, passes: int) -> DetectorOutput:
