@@ -26,9 +26,9 @@ class Shortcuts:
         clip_step: Of the clips that cover a video, every how many-th is scored. Frames that are in none of those get
             scores interpolated between the nearest frames that are. At the detector's clip stride, 2, half of the
             frames are seen, evenly.
-        stable_ranking: A clip gets no further passes once one more moves its frames' ranking so little that
-            Spearman's correlation with the ranking before is at least this, in [-1, 1]. None takes all R.
-        fewest_passes: After how many passes that is asked first, at least 1.
+        stable_ranking: A clip gets no further passes once the ranking of its frames is this reliable, in [-1, 1];
+            see `ranking_reliability`. None takes all R.
+        passes_at_once: After how many passes that is asked, again and again, at least 2.
 
     Raises:
         ValueError: A value is out of its range.
@@ -36,12 +36,12 @@ class Shortcuts:
 
     clip_step: int = 1
     stable_ranking: float | None = None
-    fewest_passes: int = 4
+    passes_at_once: int = 4
 
     def __post_init__(self) -> None:
-        if self.clip_step < 1 or self.fewest_passes < 1:
-            found = f"{self.clip_step} and {self.fewest_passes}"
-            raise ValueError(f"clip_step and fewest_passes are {found}, expected at least 1")
+        if self.clip_step < 1 or self.passes_at_once < 2:
+            found = f"{self.clip_step} and {self.passes_at_once}"
+            raise ValueError(f"clip_step and passes_at_once are {found}, expected at least 1 and 2")
         if self.stable_ranking is not None and not -1 <= self.stable_ranking <= 1:
             raise ValueError(f"stable_ranking is {self.stable_ranking}, expected a correlation in [-1, 1]")
 
@@ -51,35 +51,46 @@ def passes_until_stable(
     seeds: Seeds,
     frame_scores: Callable[[Tensor], Floats],
     *,
-    correlation: float,
-    fewest: int,
+    reliability: float,
+    at_once: int,
 ) -> MonteCarloPasses:
-    """Takes the passes over one clip until one more hardly moves the ranking of its frames.
+    """Takes passes over one clip until they rank its frames reliably.
 
     Args:
         run: Runs the passes of some seeds (1, r).
         seeds: (1, R), taken in their order; the last ones may go unused.
         frame_scores: From probabilities (r, T, H, W) to scores (T,).
-        correlation: See `Shortcuts.stable_ranking`.
-        fewest: See `Shortcuts.fewest_passes`.
+        reliability: See `Shortcuts.stable_ranking`.
+        at_once: See `Shortcuts.passes_at_once`.
 
     Returns:
         Of the passes taken.
     """
-    taken = min(fewest, seeds.shape[1])
-    found = run(seeds[:, :taken])
-    probabilities, latent_sum = found.mask_probabilities, found.latents * taken
-    before = frame_scores(probabilities[0])
-    while taken < seeds.shape[1]:
-        one = run(seeds[:, taken : taken + 1])
-        taken += 1
-        probabilities = torch.cat([probabilities, one.mask_probabilities], dim=1)
-        latent_sum = latent_sum + one.latents
-        now = frame_scores(probabilities[0])
-        if rank_correlation(before, now) >= correlation:
+    lots: list[MonteCarloPasses] = []
+    for first in range(0, seeds.shape[1], at_once):
+        lots.append(run(seeds[:, first : first + at_once]))
+        probabilities = torch.cat([lot.mask_probabilities for lot in lots], dim=1)
+        if ranking_reliability(probabilities[0], frame_scores) >= reliability:
             break
-        before = now
-    return MonteCarloPasses(probabilities, latent_sum / taken)
+    shares = [lot.mask_probabilities.shape[1] / probabilities.shape[1] for lot in lots]
+    latents = torch.stack([share * lot.latents for share, lot in zip(shares, lots, strict=True)]).sum(dim=0)
+    return MonteCarloPasses(probabilities, latents)
+
+
+def ranking_reliability(probabilities: Tensor, frame_scores: Callable[[Tensor], Floats]) -> float:
+    """How well other passes, as many again, would rank the frames alike, foretold from the passes there are.
+
+    Spearman's correlation ρ between the scores of the even and of the odd passes, which are half as many each, led
+    to the whole number by the formula of Spearman and Brown (1910), 2ρ / (1 + ρ); 0 where ρ is not positive.
+
+    Args:
+        probabilities: (r, T, H, W).
+        frame_scores: From some of them to scores (T,).
+    """
+    if len(probabilities) < 2:
+        return 0.0
+    halves = rank_correlation(frame_scores(probabilities[::2]), frame_scores(probabilities[1::2]))
+    return 2 * halves / (1 + halves) if halves > 0 else 0.0
 
 
 def interpolate_unseen(profile: npt.NDArray[Any], seen: npt.NDArray[np.bool_]) -> Floats:

@@ -202,8 +202,8 @@ class VideoScorer:
                     functools.partial(run, slice(n, n + 1)),
                     seeds[n : n + 1],
                     lambda probabilities: self._frame_uncertainty(probabilities).scores.cpu().numpy(),
-                    correlation=self._shortcuts.stable_ranking,
-                    fewest=self._shortcuts.fewest_passes,
+                    reliability=self._shortcuts.stable_ranking,
+                    at_once=self._shortcuts.passes_at_once,
                 )
                 for n in range(len(seeds))
             ]

@@ -107,3 +107,12 @@ def test_monte_carlo_takes_the_fast_way_and_finds_the_same() -> None:
     expected = plain.mask_logits.sigmoid().unflatten(0, (2, PASSES))
     torch.testing.assert_close(found.mask_probabilities, expected, atol=1e-4, rtol=0)
     torch.testing.assert_close(found.latents, plain.latent.unflatten(0, (2, PASSES)).mean(dim=1), atol=1e-4, rtol=0)
+
+
+def test_it_runs_under_autocast() -> None:
+    detector = make_detector(5, width=0.125)
+    clips, seeds = torch.rand(1, 3, 8, 80, 80) * 2 - 1, video_pass_seeds(0, 0, "video", 1, PASSES)
+    exact = monte_carlo_passes(detector, clips, seeds)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = monte_carlo_passes(detector, clips, seeds)
+    torch.testing.assert_close(rough.mask_probabilities, exact.mask_probabilities, atol=0.05, rtol=0)
