@@ -30,7 +30,7 @@ from hybridal_ray.detectors.checkpoint import load_detector, save_detector
 from hybridal_ray.detectors.clips import tile_clips
 from hybridal_ray.detectors.dropout import seeded_dropout
 from hybridal_ray.detectors.interface import DetectorOutput, DetectorSpec, normalise
-from hybridal_ray.detectors.monte_carlo import PassDecoder, pass_decoder, video_pass_seeds
+from hybridal_ray.detectors.monte_carlo import Generators, PassDecoder, pass_decoder, video_pass_seeds
 from hybridal_ray.dispatch import ActorPlan
 from hybridal_ray.pool.decoding import iter_frames, read_video
 from hybridal_ray.pool.tables import Video, load_pool
@@ -86,17 +86,17 @@ class Watched(nn.Module):
             return encode(clips)
 
     def decode(self, features: Any) -> DetectorOutput:
-        """See `Detector`."""
-        return self.decode_passes(features, 1)
+        """See `Detector`; not called, for there are passes."""
+        raise NotImplementedError
 
     def pass_decoder(self) -> PassDecoder:
         """See `DecodesPasses`."""
         return self.decode_passes
 
-    def decode_passes(self, features: Any, passes: int) -> DetectorOutput:
+    def decode_passes(self, features: Any, generators: Generators) -> DetectorOutput:
         """See `PassDecoder`."""
         with self.clock:
-            output = self._decoder(features, passes)
+            output = self._decoder(features, generators)
         if self.keep:
             self.kept.append(output)
         return output

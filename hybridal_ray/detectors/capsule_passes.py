@@ -11,13 +11,17 @@ another order, so that results differ by rounding. What is saved, at 224 × 224 
 - votes of the capsules are routed for a few positions at a time, which stay in a processor's cache.
 """
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hybridal_ray.detectors.capsules import POSE, mean_activation_logit
+from hybridal_ray.detectors.dropout import seeded_dropout
 from hybridal_ray.detectors.interface import DetectorOutput
 from hybridal_ray.detectors.masked_convolution import MaskedConvolution
+from hybridal_ray.detectors.monte_carlo import Generators
 from hybridal_ray.detectors.smoothed_upsampling import SmoothedUpsampling
 from hybridal_ray.detectors.video_capsule_net import CapsuleFeatures, VideoCapsuleNet, strongest_capsules
 
@@ -43,13 +47,14 @@ class CapsulePasses:
         self._coarse_skip = MaskedConvolution(detector.coarse_skip)
         self._to_mask = SmoothedUpsampling(detector.to_full, detector.mask_head)
 
-    def __call__(self, features: CapsuleFeatures, passes: int) -> DetectorOutput:
+    def __call__(self, features: CapsuleFeatures, generators: Generators) -> DetectorOutput:
         """Decodes each clip R times; see `monte_carlo.PassDecoder`."""
         coarse, half_skip, quarter_skip = features
-        detector, count = self._detector, len(coarse) * passes
-        masks = detector.feature_dropout.draw_mask(count, coarse.shape[1], like=coarse)
-        last_masks = detector.mask_dropout.draw_mask(count, detector.mask_head.in_channels, like=coarse)
-        by_clip = masks.unflatten(0, (len(coarse), passes))
+        detector, flat = self._detector, list(itertools.chain.from_iterable(generators))
+        with seeded_dropout(detector, flat):
+            masks = detector.feature_dropout.draw_mask(len(flat), coarse.shape[1], like=coarse)
+            last_masks = detector.mask_dropout.draw_mask(len(flat), detector.mask_head.in_channels, like=coarse)
+        by_clip = masks.unflatten(0, (len(coarse), -1))
         poses, activation_logits = self._class_capsules(self._primary(coarse, by_clip))
         class_scores = mean_activation_logit(activation_logits)
         drawn = self._pose_map(poses, class_scores.argmax(dim=1))
