@@ -107,8 +107,19 @@ class CapsulePasses:
 
 
 def _of_some_channels(layer: nn.ConvTranspose3d, features: Tensor, channels: slice) -> Tensor:
-    """What a layer made by ``video_capsule_net.doubling`` makes of some input channels alone, without the bias."""
-    return F.conv_transpose3d(features, layer.weight[channels], stride=2, padding=1, output_padding=1)
+    """What a layer made by ``video_capsule_net.doubling`` makes of some input channels alone, without the bias.
+
+    Frame by frame: moment i leads to the frames 2i − 1, 2i and 2i + 1, to each by a kernel of two dimensions, for
+    which CPUs have the faster convolutions.
+    """
+    clips, _, moments, height, width = features.shape
+    frames = features.transpose(1, 2).flatten(0, 1)
+    doubled = features.new_zeros(clips, 2 * moments + 1, layer.out_channels, 2 * height, 2 * width)  # from frame −1 on
+    for k in range(3):
+        kernel = layer.weight[channels, :, k]
+        led = F.conv_transpose2d(frames, kernel, stride=2, padding=1, output_padding=1)
+        doubled[:, k : k + 2 * moments : 2] += led.unflatten(0, (clips, moments))
+    return doubled[:, 1:].transpose(1, 2)
 
 
 def _bias(layer: nn.ConvTranspose3d) -> Tensor:
