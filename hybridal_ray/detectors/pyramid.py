@@ -136,10 +136,16 @@ def _to_frames(moments: Tensor, num_clips: int, num_frames: int) -> Tensor:
     clips = by_clip(moments, num_clips)
     if clips.shape[1] == num_frames:
         return moments
-    along_time = F.interpolate(
-        clips.flatten(2).transpose(1, 2), size=num_frames, mode="linear", align_corners=False
-    )  # (N, C·h·w, T)
-    return along_time.transpose(1, 2).reshape(-1, *moments.shape[1:])
+    # A product with a small matrix: on a GPU torch interpolates one axis of so many channels in seconds.
+    shares = _interpolation(clips.shape[1], num_frames).to(clips)
+    return torch.einsum("ft,ntchw->nfchw", shares, clips).flatten(0, 1)
+
+
+def _interpolation(moments: int, num_frames: int) -> Tensor:
+    """(T, t): the share of each moment in each frame, both spread evenly over the clip; ends are held."""
+    places = (torch.arange(num_frames) + 0.5) * moments / num_frames - 0.5
+    distances = (places.clamp(0, moments - 1).unsqueeze(1) - torch.arange(moments)).abs()
+    return (1.0 - distances).clamp_min(0.0)
 
 
 def _twice(features: Tensor) -> Tensor:

@@ -13,7 +13,12 @@ from hybridal_ray.tracking.run_reader import RoundRecord
 from hybridal_ray.tracking.style import BLUE, FAINT, GREEN, INK, ORANGE
 
 _CURVES = {FRAME_MAP: ("frame-mAP@0.5", BLUE), VIDEO_MAP: ("video-mAP@0.5", ORANGE)}
-_LOSSES = {"mask_loss": ("mask", BLUE), "class_loss": ("class", ORANGE), "clustering_loss": ("clustering", GREEN)}
+_LOSSES = {
+    "validation_loss": ("validation", FAINT),
+    "mask_loss": ("mask", BLUE),
+    "class_loss": ("class", ORANGE),
+    "clustering_loss": ("clustering", GREEN),
+}
 
 
 def learning_curve(records: Sequence[RoundRecord], full_supervision: Mapping[str, float] | None = None) -> Figure:
@@ -56,7 +61,7 @@ def loss_history(history: Sequence[Mapping[str, Any]], round_index: int) -> Figu
 
     Args:
         history: One dict an epoch with epoch, loss, learning_rate and, where the detector has them, mask_loss,
-            class_loss, clustering_loss.
+            class_loss, clustering_loss, and validation_loss where an epoch is chosen by it.
         round_index: Of the round, for the title.
     """
     epochs = [row["epoch"] for row in history]
@@ -68,7 +73,7 @@ def loss_history(history: Sequence[Mapping[str, Any]], round_index: int) -> Figu
         if any(value for value in values):
             losses.plot(epochs, values, color=colour, linewidth=1.5, label=label)
     losses.set(title=f"Training of round {round_index}", ylabel="loss", ylim=(0, None))
-    losses.legend(loc="upper right", ncols=4)
+    losses.legend(loc="upper right", ncols=5)
     rates.plot(epochs, [row["learning_rate"] for row in history], color=FAINT, linewidth=1.5)
     rates.set(xlabel="epoch", ylabel="learning rate", ylim=(0, None))
     rates.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))

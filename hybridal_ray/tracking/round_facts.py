@@ -71,7 +71,7 @@ def round_points(run_root: str, record: RoundRecord) -> list[Point]:
         sizes = {f"cluster_{cluster['cluster']}_{name}": cluster[name] for name in ("size", "quota")}
         points.extend(_points(sizes, step))
     for epoch in record.history:
-        losses = {f"training/{name}": value for name, value in epoch.items() if name != "epoch"}
+        losses = {f"training/{name}": value for name, value in epoch.items() if name not in ("epoch", "ended_at")}
         points.extend(_points(losses, int(epoch["epoch"])))
     return points
 

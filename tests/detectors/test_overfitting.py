@@ -1,6 +1,7 @@
 """Oracle: four real clips of J-HMDB and their masks, which every detector must be able to learn by heart."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,10 @@ from hybridal_ray.pool.decoding import read_frames
 
 ACTIONS = ("brush_hair", "clap", "shoot_bow", "throw")  # actors large enough to be drawn at 80 pixels
 FRAMES = 8
+SMALL_VIDEOMAE = {
+    "model_type": "videomae", "image_size": 80, "hidden_size": 96, "num_hidden_layers": 4, "num_attention_heads": 4,
+    "intermediate_size": 192, "num_frames": FRAMES,
+}  # fmt: skip
 
 
 def real_clips(folder: Path, size: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -39,10 +44,12 @@ def real_clips(folder: Path, size: int) -> tuple[Tensor, Tensor, Tensor]:
         # Faster than 1e-3 and the capsules' activations run into saturation, where the spread loss has no gradient.
         ("capsules", {"width": 0.125, "capsule_types": 16, "dropout": 0.0}, 230, 1e-3),
         ("compact", {"dropout": 0.05}, 100, 3e-3),
+        ("i3d_pyramid", {"width": 0.25, "pyramid_width": 32, "dropout": 0.05}, 90, 3e-3),
+        ("transformer_pyramid", {"config": SMALL_VIDEOMAE, "pyramid_width": 32, "dropout": 0.05}, 120, 2e-3),
     ],
 )
 def test_four_real_clips_are_learnt_by_heart(
-    hybridal_data: Path, name: str, options: dict[str, float], steps: int, learning_rate: float
+    hybridal_data: Path, name: str, options: dict[str, Any], steps: int, learning_rate: float
 ) -> None:
     size = 80
     clips, masks, classes = real_clips(hybridal_data / "jhmdb21", size)

@@ -1,13 +1,16 @@
 """Oracles: loops over pixel centres for boxes, over pairs of pixels for distances, and discs known by formula."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from made_up_labels import actor
+from scipy.io import loadmat
 
-from hybridal_ray.pool.masks import encode_mask
+from hybridal_ray.pool.masks import box_of_mask, encode_mask
 from hybridal_ray.training.rendering import TrackRenderer, interpolate_masks, move, signed_distance
 from hybridal_ray.training.tracks import Track, tracks_of
 
@@ -154,3 +157,26 @@ def test_moving_goes_by_pixels_and_repeats_the_border(right: int, down: int, see
     for row in range(5):
         for column in range(7):
             assert moved[row, column] == distances[min(max(row - down, 0), 4), min(max(column - right, 0), 6)]
+
+
+@pytest.mark.data
+def test_moved_masks_agree_better_with_real_ones_where_labels_are_rare(hybridal_data: Path) -> None:
+    moved, unmoved = [], []
+    columns = ((np.arange(240) + 0.5) * 320 / 240).astype(int)  # of 320, at the size of the maps
+    for file in sorted((hybridal_data / "jhmdb21" / "masks").glob("*/*.mat"))[::40]:
+        masks = loadmat(file)["part_mask"].transpose(2, 0, 1).astype(bool)  # (T, H, W)
+        kept = [frame for frame in (0, 20) if frame < len(masks) and masks[frame].any()]
+        if len(kept) < 2:
+            continue
+        boxes = {frame: box_of_mask(masks[frame]) for frame in kept}
+        labels = {frame: (actor("a", *boxes[frame], mask=encode_mask(masks[frame])),) for frame in kept}
+        between = np.arange(1, 20)
+        drawn = TrackRenderer(tracks_of(labels, len(masks)), masks.shape[1:], 240).render(between) > 0
+        distances = [signed_distance(masks[frame]) for frame in kept]
+        for frame, found in zip(between, drawn, strict=True):
+            true, still = masks[frame][:, columns], interpolate_masks(*distances, frame / 20)[:, columns]
+            moved.append((found & true).sum() / (found | true).sum())
+            unmoved.append((still & true).sum() / (still | true).sum())
+    assert len(moved) > 150
+    assert np.mean(moved) > np.mean(unmoved) + 0.005
+    assert np.mean(moved) > 0.65

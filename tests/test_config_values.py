@@ -1,0 +1,82 @@
+"""Oracles: fields looked up by hand; a small pool of which all is known."""
+
+import dataclasses
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from hybridal_ray.config import parse_config
+from hybridal_ray.config_values import detector_spec, feature_cache, held_out, plain, uncertainty_settings
+from hybridal_ray.detectors.interface import DetectorSpec
+from hybridal_ray.pool.ledger import labels_by_video
+from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool
+from hybridal_ray.training.settings import LossSettings, OptimiserSettings, SamplingSettings
+from hybridal_ray.training.trainer import Workers
+
+TREE = {
+    "root": "/data",
+    "run": "r",
+    "pool": {"path": "p"},
+    "budget": {"frames_per_video": 7},
+    "detector": {"options": {"width": 24}, "feature_cache": "features"},
+    "training": {"freeze_encoder": True, "crop": 0.25, "loss": {"class_loss": "spread"}, "workers": 2},
+    "scoring": {"proximity_window": 6, "passes": 3},
+}
+
+
+def test_stages_get_plain_values_of_the_same_names() -> None:
+    config = parse_config(TREE, "test")
+    assert plain(LossSettings, config.training.loss).class_loss == "spread"
+    assert plain(OptimiserSettings, config.training).freeze_encoder
+    assert plain(SamplingSettings, config.training) == SamplingSettings(crop=0.25)
+    assert plain(Workers, config.training, device="cpu") == Workers(2, 1, 0, "cpu", 3)
+    assert detector_spec(config, 5) == DetectorSpec("compact", 5, 64, 8, 2, {"width": 24})
+    settings = uncertainty_settings(config)
+    assert (settings.passes, settings.frames_per_video, settings.window) == (3, 7, 6)
+    assert settings.sigma == pytest.approx(8 / 3)
+
+
+def test_a_feature_cache_lies_below_the_root() -> None:
+    assert feature_cache(parse_config(TREE, "test")) == "/data/features"
+    assert feature_cache(parse_config({"run": "r", "pool": {"path": "p"}}, "test")) is None
+
+
+def pool_of(tmp_path: Path) -> Pool:
+    splits = {"a": "train", "b": "val", "c": "val", "d": "test"}
+    facts = {"num_frames": 9, "fps": 25.0, "width": 32, "height": 24, "status": "ok", "reason": None}
+    videos = [{"video_id": v, "uri": f"{v}.mp4", "split": s, "group": v, **facts} for v, s in splits.items()]
+    box = {"class_id": 0, "x1": 0.0, "y1": 0.0, "x2": 4.0, "y2": 4.0, "mask": None}
+    tubes = [
+        {"video_id": v, "tube_id": t, "frame": f, **box}
+        for v, t, f in [("a", "0", 1), ("b", "0", 2), ("b", "1", 2), ("d", "0", 3)]
+    ]
+    return Pool(
+        str(tmp_path),
+        "small",
+        ("act",),
+        pa.Table.from_pylist(videos, schema=VIDEOS_SCHEMA),
+        pa.Table.from_pylist(tubes, schema=TUBES_SCHEMA),
+    )
+
+
+def test_the_best_epoch_is_chosen_as_configured(tmp_path: Path) -> None:
+    config = parse_config(TREE, "test")
+    assert held_out(config, pool_of(tmp_path)) is None
+    validation = {"source": "labelled", "fraction": 0.3, "patience": 2}
+    tree = {**TREE, "training": {**TREE["training"], "validation": validation}}
+    found = held_out(parse_config(tree, "test"), pool_of(tmp_path))
+    assert found is not None
+    assert dataclasses.astuple(found) == (0.3, None, 2)
+
+
+def test_the_split_val_is_given_with_its_labels_and_no_other_split_is(tmp_path: Path) -> None:
+    tree = {**TREE, "training": {**TREE["training"], "validation": {"source": "val"}}}
+    found = held_out(parse_config(tree, "test"), pool_of(tmp_path))
+    assert found is not None
+    assert found.given is not None
+    videos, labels = found.given
+    assert [video.video_id for video in videos] == ["b", "c"]
+    by_video = labels_by_video(labels)
+    assert {video_id: sorted(frames) for video_id, frames in by_video.items()} == {"b": [2]}
+    assert [actor.tube_id for actor in by_video["b"][2]] == ["0", "1"]
