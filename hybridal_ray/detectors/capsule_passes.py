@@ -25,9 +25,9 @@ from hybridal_ray.detectors.monte_carlo import Generators
 from hybridal_ray.detectors.smoothed_upsampling import SmoothedUpsampling
 from hybridal_ray.detectors.video_capsule_net import CapsuleFeatures, VideoCapsuleNet, strongest_capsules
 
-# Measured on one core: what leaves the caches takes ten times as long to route, and twice as long to upsample.
+# Measured on one core: what leaves the caches takes up to ten times as long to route, half as long again to upsample.
 CPU_POSITIONS_AT_ONCE, CPU_PASSES_AT_ONCE = 48, 1
-# Bounds memory: votes of 43 KB a position and class, 30 MB of maps a pass at 224 × 224 pixels.
+# Bounds memory: votes of 43 KB a position at 21 classes, 30 MB of maps a pass at 224 × 224 pixels.
 POSITIONS_AT_ONCE, PASSES_AT_ONCE = 8192, 16
 
 
