@@ -51,7 +51,11 @@ class PrimaryCapsules(nn.Module):
             Poses (N, types, 16, h − 8, w − 8) and activation logits (N, types, h − 8, w − 8); the activation is
             their sigmoid.
         """
-        poses, logits = self.convolution(features).split([self.types * POSE, self.types], dim=1)
+        return self.split(self.convolution(features))
+
+    def split(self, convolved: Tensor) -> tuple[Tensor, Tensor]:
+        """Poses and activation logits, as `forward` returns them, out of what the convolution made."""
+        poses, logits = convolved.split([self.types * POSE, self.types], dim=1)
         return poses.unflatten(1, (self.types, POSE)), logits
 
 

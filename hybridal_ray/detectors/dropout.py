@@ -32,16 +32,35 @@ class ChannelDropout(nn.Module):
         Returns:
             The same shape.
         """
-        if self.rate == 0.0 or not (self.training or self.generators is not None):
+        if not self._drops:
             return features
         clips, channels = features.shape[:2]
+        mask = self.draw_mask(clips, channels, like=features)
+        return features * mask.view(clips, channels, *[1] * (features.dim() - 2))
+
+    def draw_mask(self, clips: int, channels: int, *, like: Tensor) -> Tensor:
+        """The mask that `forward` would multiply with; drawn, so a second call gives another one.
+
+        Args:
+            clips: N, as many as there are generators.
+            channels: C.
+            like: Its device and type are the mask's.
+
+        Returns:
+            (N, C), 0 or 1 / (1 − rate); 1 throughout where nothing is dropped.
+        """
+        if not self._drops:
+            return like.new_ones(clips, channels)
         if self.generators is None:
-            kept = torch.rand(clips, channels, device=features.device) >= self.rate
+            kept = torch.rand(clips, channels, device=like.device) >= self.rate
         else:
             draws = [torch.rand(channels, generator=generator) for generator in self.generators]
-            kept = (torch.stack(draws) >= self.rate).to(features.device)
-        mask = kept.to(features.dtype).div_(1.0 - self.rate)
-        return features * mask.view(clips, channels, *[1] * (features.dim() - 2))
+            kept = (torch.stack(draws) >= self.rate).to(like.device)
+        return kept.to(like.dtype).div_(1.0 - self.rate)
+
+    @property
+    def _drops(self) -> bool:
+        return self.rate > 0.0 and (self.training or self.generators is not None)
 
 
 @contextmanager

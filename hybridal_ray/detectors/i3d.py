@@ -156,7 +156,10 @@ class SameMaxPool(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, t, h, w) to (N, C, ⌈t / s_t⌉, ⌈h / s_h⌉, ⌈w / s_w⌉)."""
-        return F.max_pool3d(pad_same(features, self._kernel, self._stride), self._kernel, self._stride)
+        padded = pad_same(features, self._kernel, self._stride)
+        if padded.device.type == "cpu":  # which pools channels that lie side by side ten times as fast
+            padded = padded.contiguous(memory_format=torch.channels_last_3d)
+        return F.max_pool3d(padded, self._kernel, self._stride).contiguous()
 
 
 class Inception(nn.Module):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hybridal_ray.detectors.dropout import ChannelDropout
 from hybridal_ray.detectors.interface import DetectorOutput
+from hybridal_ray.detectors.single_map import SingleMapConvolution
 
 GROUPS = 8  # of every group normalisation
 LEVELS = 4  # 1/2, 1/4, 1/8, 1/16
@@ -56,7 +57,7 @@ class PyramidHead(nn.Module):
         )
         self.narrow = nn.Conv2d(pyramid_width, finest_width, kernel_size=1)
         self.refine = conv_norm(finest_width, finest_width)
-        self.mask_head = nn.Conv2d(finest_width, 1, kernel_size=3, padding=1)
+        self.mask_head = SingleMapConvolution(finest_width)
         self.class_body = conv_norm(3 * pyramid_width, 2 * pyramid_width)
         self.class_dropout = ChannelDropout(dropout)
         self.class_head = nn.Conv2d(2 * pyramid_width, num_classes, kernel_size=1)

@@ -6,7 +6,7 @@ map is drawn from the poses of that class alone.
 """
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,9 @@ from hybridal_ray.detectors.capsules import POSE, PRIMARY_KERNEL, ClassCapsules,
 from hybridal_ray.detectors.dropout import ChannelDropout
 from hybridal_ray.detectors.i3d import I3D, scaled
 from hybridal_ray.detectors.interface import DetectorOutput
+
+if TYPE_CHECKING:
+    from hybridal_ray.detectors.capsule_passes import CapsulePasses
 
 CLIP_FRAMES = 8
 ENCODER_STRIDE = 8  # input pixels to a cell of the feature map
@@ -88,9 +91,9 @@ class VideoCapsuleNet(nn.Module):
         self.class_capsules = ClassCapsules(capsule_types, num_classes, routing_iterations)
         self.expand_poses = nn.ConvTranspose2d(num_classes * POSE, narrow, PRIMARY_KERNEL)
         self.coarse_skip = nn.Conv2d(coarse, narrow, kernel_size=3, padding=1)
-        self.to_quarter = _twice(2 * narrow, narrow)
-        self.to_half = _twice(2 * narrow, narrow)
-        self.to_full = _twice(2 * narrow, wide)
+        self.to_quarter = doubling(2 * narrow, narrow)
+        self.to_half = doubling(2 * narrow, narrow)
+        self.to_full = doubling(2 * narrow, wide)
         self.mask_dropout = ChannelDropout(dropout)
         self.mask_head = nn.Conv3d(wide, 1, kernel_size=3, padding=1)
         skips = (self.half_skip, self.quarter_skip, self.coarse_skip)
@@ -140,11 +143,17 @@ class VideoCapsuleNet(nn.Module):
         drawn = self._pose_map(_only_one_class(poses, class_scores, classes))
         decoded = self._upsample(drawn, coarse, half_skip, quarter_skip)
         mask_logits = self.mask_head(self.mask_dropout(decoded)).squeeze(1)
-        return DetectorOutput(mask_logits, class_scores, _latent(poses, activation_logits))
+        return DetectorOutput(mask_logits, class_scores, strongest_capsules(poses, activation_logits))
 
     def forward(self, clips: Tensor, classes: Tensor | None = None) -> DetectorOutput:
         """One pass: ``decode(encode(clips), classes)``."""
         return self.decode(self.encode(clips), classes)
+
+    def pass_decoder(self) -> "CapsulePasses":
+        """`decode` for many dropout masks at once; see `monte_carlo.DecodesPasses`."""
+        from hybridal_ray.detectors.capsule_passes import CapsulePasses  # which builds on this file
+
+        return CapsulePasses(self)
 
     def _pose_map(self, poses: Tensor) -> Tensor:
         """(N, C, 16, h − 8, w − 8) to (N, 64·width, h, w)."""
@@ -158,7 +167,7 @@ class VideoCapsuleNet(nn.Module):
         return self.to_full(joined)
 
 
-def _twice(before: int, after: int) -> nn.ConvTranspose3d:
+def doubling(before: int, after: int) -> nn.ConvTranspose3d:
     """Doubles time, height and width."""
     return nn.ConvTranspose3d(before, after, kernel_size=3, stride=2, padding=1, output_padding=1)
 
@@ -183,7 +192,12 @@ def _only_one_class(poses: Tensor, class_scores: Tensor, classes: Tensor | None)
     return poses * kept.view(*kept.shape, 1, 1, 1)
 
 
-def _latent(poses: Tensor, activation_logits: Tensor) -> Tensor:
-    """(N, 17·C), float32."""
+def strongest_capsules(poses: Tensor, activation_logits: Tensor) -> Tensor:
+    """The latent (N, 17·C), float32: the largest of each pose number, then of each activation, over all positions.
+
+    Args:
+        poses: (N, C, 16, h, w).
+        activation_logits: (N, C, h, w).
+    """
     strongest = activation_logits.flatten(2).amax(dim=-1).sigmoid()
     return torch.cat([poses.flatten(3).amax(dim=-1).flatten(1), strongest], dim=1).float()

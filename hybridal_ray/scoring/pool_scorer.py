@@ -13,6 +13,7 @@ from hybridal_ray.detectors.feature_cache import FeatureCache
 from hybridal_ray.dispatch import ActorPlan, PassSummary, refuse_total_failure, run_over_videos
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
+from hybridal_ray.scoring.shortcuts import Shortcuts
 from hybridal_ray.scoring.video_scoring import UncertaintySettings, VideoScorer, error_row
 
 # Measured with the compact detector at R = 10: one core does 65 frames/s of 64 × 64 pixels with one clip and 49 with
@@ -31,6 +32,8 @@ def score_pool(
     round_index: int,
     plan: ActorPlan,
     feature_cache: str | None = None,
+    shortcuts: Shortcuts | None = None,
+    autocast: torch.dtype | None = None,
     progress: Progress | None = None,
 ) -> PassSummary:
     """Scores every video of the pool with the detector of a checkpoint.
@@ -49,6 +52,8 @@ def score_pool(
         plan: Who does it.
         feature_cache: Where features of the encoder are kept between rounds, path or URI; worth while for a frozen
             encoder. None keeps none.
+        shortcuts: See `VideoScorer`.
+        autocast: See `VideoScorer`.
         progress: Called with the videos done and all videos.
 
     Returns:
@@ -68,6 +73,8 @@ def score_pool(
             round_index=round_index,
             device=plan.device,
             feature_cache=feature_cache,
+            shortcuts=shortcuts,
+            autocast=autocast,
         ),
         out_dir,
         error_row=error_row,
@@ -97,6 +104,8 @@ class _PoolWorker:
         round_index: int,
         device: str,
         feature_cache: str | None,
+        shortcuts: Shortcuts | None,
+        autocast: torch.dtype | None,
     ) -> None:
         self._labelled = labelled
         place = choose_device(device)
@@ -115,6 +124,8 @@ class _PoolWorker:
             device=place,
             clips_per_batch=CLIPS_PER_BATCH.get(place.type, 1),
             feature_cache=cache,
+            shortcuts=shortcuts,
+            autocast=autocast,
         )
 
     def process(self, videos: Sequence[Video]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Scoring one video: uncertainty of every frame, the frames to label, the video's score and its latent."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,14 @@ from torch import Tensor, nn
 
 from hybridal_ray.detectors.clips import FrameIndices, tile_clips
 from hybridal_ray.detectors.feature_cache import FeatureCache
-from hybridal_ray.detectors.interface import DetectorSpec, normalise
+from hybridal_ray.detectors.interface import Detector, DetectorSpec, normalise
 from hybridal_ray.detectors.monte_carlo import (
     MonteCarloPasses,
+    PassDecoder,
     Seeds,
-    monte_carlo_passes,
+    clips_of,
+    encode_once,
+    pass_decoder,
     passes_over_features,
     video_pass_seeds,
 )
@@ -24,7 +28,8 @@ from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.scoring.clip_stream import ClipStream, Frame
 from hybridal_ray.scoring.frame_choice import choose_frames, video_score
-from hybridal_ray.scoring.uncertainty import Reading, Reduction, frame_uncertainty
+from hybridal_ray.scoring.shortcuts import Shortcuts, interpolate_unseen, passes_until_stable
+from hybridal_ray.scoring.uncertainty import FrameUncertainty, Reading, Reduction, frame_uncertainty
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ class VideoScorer:
         device: Where the detector runs.
         clips_per_batch: Clips of one video that pass the detector together, each R times; bounds memory.
         feature_cache: Of this detector; a clip whose features it holds is neither decoded nor encoded.
+        shortcuts: What is left out; nothing unless asked for.
+        autocast: Precision of the detector's products, such as ``torch.bfloat16``; None for that of its weights.
     """
 
     def __init__(
@@ -93,6 +100,8 @@ class VideoScorer:
         device: torch.device,
         clips_per_batch: int,
         feature_cache: FeatureCache | None = None,
+        shortcuts: Shortcuts | None = None,
+        autocast: torch.dtype | None = None,
     ) -> None:
         self._detector = detector
         self._spec = spec
@@ -102,6 +111,9 @@ class VideoScorer:
         self._device = device
         self._clips_per_batch = clips_per_batch
         self._feature_cache = feature_cache
+        self._shortcuts = Shortcuts() if shortcuts is None else shortcuts
+        self._autocast = autocast
+        self._decoder: PassDecoder | None = pass_decoder(detector) if isinstance(detector, Detector) else None
 
     def score_video(self, video: Video, labelled: Sequence[int]) -> dict[str, Any]:
         """Scores a video in one pass over its file.
@@ -147,38 +159,72 @@ class VideoScorer:
         settings = self._settings
         clips = tile_clips(video.num_frames, self._spec.clip_frames, self._spec.clip_stride)
         seeds = video_pass_seeds(self._run_seed, self._round_index, video.video_id, len(clips), settings.passes)
+        clips, seeds = clips[:: self._shortcuts.clip_step], seeds[:: self._shortcuts.clip_step]
         sums, counts = np.zeros(video.num_frames), np.zeros(video.num_frames, dtype=np.int64)
         latents = []
         stream = ClipStream(frames, clips, video.uri)
         for start in range(0, len(clips), self._clips_per_batch):
             batch = slice(start, min(start + self._clips_per_batch, len(clips)))
-            passes = self._passes(stream, video.uri, clips, batch, seeds[batch])
-            latents.append(passes.latents.cpu().numpy())
-            for clip, probabilities in zip(clips[batch], passes.mask_probabilities, strict=True):
-                scored = frame_uncertainty(
-                    probabilities,
-                    reading=settings.reading,
-                    reduction=settings.reduction,
-                    foreground_threshold=settings.foreground_threshold,
-                    empty_frame_score=0.0,
-                )
+            for clip, passes in zip(
+                clips[batch], self._passes(stream, video.uri, clips, batch, seeds[batch]), strict=True
+            ):
+                latents.append(passes.latents[0].cpu().numpy())
+                scored = self._frame_uncertainty(passes.mask_probabilities[0])
                 np.add.at(sums, clip, scored.scores.cpu().numpy())
                 np.add.at(counts, clip, ~scored.empty.cpu().numpy())
-        empty = counts == 0
-        profile = np.where(empty, settings.empty_frame_score, sums / np.maximum(counts, 1))
-        return VideoUncertainty(profile, empty, np.concatenate(latents).mean(axis=0, dtype=np.float64))
+        profile = np.where(counts == 0, settings.empty_frame_score, sums / np.maximum(counts, 1))
+        seen = np.isin(np.arange(video.num_frames), clips)
+        return VideoUncertainty(
+            profile=interpolate_unseen(profile, seen),
+            empty=interpolate_unseen(counts == 0, seen) > 0.5,
+            latent=np.stack(latents).mean(axis=0, dtype=np.float64),
+        )
 
     @torch.inference_mode()
     def _passes(
         self, stream: ClipStream, uri: str, clips: FrameIndices, batch: slice, seeds: Seeds
-    ) -> MonteCarloPasses:
+    ) -> list[MonteCarloPasses]:
+        """The passes over each clip of a batch."""
+        with torch.autocast(self._device.type, self._autocast, enabled=self._autocast is not None):
+            features = self._features(stream, uri, clips, batch)
+
+            def run(clip: slice, seeds: Seeds) -> MonteCarloPasses:
+                return passes_over_features(self._detector, clips_of(features, clip), seeds, self._decoder)
+
+            if self._shortcuts.stable_ranking is None:
+                found = run(slice(None), seeds)
+                return [
+                    MonteCarloPasses(probabilities.unsqueeze(0), latent.unsqueeze(0))
+                    for probabilities, latent in zip(found.mask_probabilities, found.latents, strict=True)
+                ]
+            return [
+                passes_until_stable(
+                    functools.partial(run, slice(n, n + 1)),
+                    seeds[n : n + 1],
+                    lambda probabilities: self._frame_uncertainty(probabilities).scores.cpu().numpy(),
+                    reliability=self._shortcuts.stable_ranking,
+                    at_once=self._shortcuts.passes_at_once,
+                )
+                for n in range(len(seeds))
+            ]
+
+    def _features(self, stream: ClipStream, uri: str, clips: FrameIndices, batch: slice) -> Any:
         def inputs() -> Tensor:
             return normalise(torch.from_numpy(stream.pixels(batch)).to(self._device))
 
         if self._feature_cache is None:
-            return monte_carlo_passes(self._detector, inputs(), seeds)
-        features = self._feature_cache.encode(uri, clips[batch], inputs)
-        return passes_over_features(self._detector, features, seeds)
+            return encode_once(self._detector, inputs())
+        return self._feature_cache.encode(uri, clips[batch], inputs)
+
+    def _frame_uncertainty(self, probabilities: Tensor) -> FrameUncertainty:
+        """Of the frames of one clip, from (R, T, H, W)."""
+        return frame_uncertainty(
+            probabilities,
+            reading=self._settings.reading,
+            reduction=self._settings.reduction,
+            foreground_threshold=self._settings.foreground_threshold,
+            empty_frame_score=0.0,
+        )
 
 
 def error_row(video: Video, reason: str) -> dict[str, Any]:

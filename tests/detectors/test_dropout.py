@@ -82,3 +82,15 @@ def test_gradients_are_those_of_the_kept_channels() -> None:
         output = layer(features)
     output.sum().backward()
     assert torch.equal(features.grad, output.detach())  # of ones, each is its own factor
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_the_mask_alone_is_what_the_layer_multiplies_with(rate: float) -> None:
+    layer = ChannelDropout(rate).eval()
+    features = torch.rand(2, 16, 3, 4) + 0.5
+    with seeded_dropout(layer, generators(5, 6)):
+        dropped = layer(features)
+    with seeded_dropout(layer, generators(5, 6)):
+        mask = layer.draw_mask(2, 16, like=features)
+    assert mask.unique().tolist() == ([0.0, 2.0] if rate else [1.0])
+    torch.testing.assert_close(dropped, features * mask.view(2, 16, 1, 1), atol=0, rtol=0)

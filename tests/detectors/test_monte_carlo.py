@@ -5,9 +5,10 @@ import pytest
 import torch
 from whole_detector import SplitDetector, WholeDetector
 
+from hybridal_ray.detectors import monte_carlo
 from hybridal_ray.detectors.compact import CompactDetector
 from hybridal_ray.detectors.dropout import seeded_dropout
-from hybridal_ray.detectors.monte_carlo import monte_carlo_passes, pass_seed, video_pass_seeds
+from hybridal_ray.detectors.monte_carlo import monte_carlo_passes, pass_decoder, pass_seed, video_pass_seeds
 
 SEEDS = video_pass_seeds(5, 1, "video", clips=3, passes=4)
 
@@ -36,6 +37,21 @@ def test_r_passes_are_r_single_passes_with_the_same_seeds(compact: CompactDetect
             torch.testing.assert_close(passes.mask_probabilities[n, r], probabilities, atol=1e-5, rtol=0)
             latents.append(single.latent[0])
         torch.testing.assert_close(passes.latents[n], torch.stack(latents).mean(dim=0), atol=1e-5, rtol=1e-5)
+
+
+def test_the_plain_decoder_is_decode_however_many_passes_it_takes_at_once(
+    compact: CompactDetector, clips: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with torch.no_grad():
+        features = compact.encode(clips)
+        with seeded_dropout(compact, [torch.Generator().manual_seed(int(seed)) for seed in SEEDS.ravel()]):
+            expected = compact.decode(tuple(level.repeat_interleave(4, dim=0) for level in features))
+        for at_once in (1, 3, 5, 100):  # parts of a clip's passes, and passes of several clips
+            monkeypatch.setitem(monte_carlo.PASSES_AT_ONCE, "cpu", at_once)
+            generators = [[torch.Generator().manual_seed(int(seed)) for seed in row] for row in SEEDS]
+            found = pass_decoder(compact)(features, generators)
+            for name in ("mask_logits", "class_scores", "latent", "class_maps"):
+                torch.testing.assert_close(getattr(found, name), getattr(expected, name), atol=1e-5, rtol=1e-5)
 
 
 def test_passes_differ_and_a_clip_is_the_same_in_any_batch(compact: CompactDetector, clips: torch.Tensor) -> None:

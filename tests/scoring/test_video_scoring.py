@@ -1,6 +1,7 @@
 """Oracle: the whole video held in memory, its clips scored one by one and averaged in plain loops."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hybridal_ray.detectors.monte_carlo import monte_carlo_passes, video_pass_se
 from hybridal_ray.pool.decoding import UnreadableVideo
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
+from hybridal_ray.scoring.shortcuts import Shortcuts
 from hybridal_ray.scoring.uncertainty import frame_uncertainty
 from hybridal_ray.scoring.video_scoring import UncertaintySettings, VideoScorer
 
@@ -69,7 +71,7 @@ def make_frames(num_frames: int, seed: int = 0) -> np.ndarray:
     return frames
 
 
-def make_scorer(run_seed: int = 7, round_index: int = 1, clips_per_batch: int = 3) -> VideoScorer:
+def make_scorer(run_seed: int = 7, round_index: int = 1, clips_per_batch: int = 3, **ways: Any) -> VideoScorer:
     return VideoScorer(
         make_detector(),
         SPEC,
@@ -78,6 +80,7 @@ def make_scorer(run_seed: int = 7, round_index: int = 1, clips_per_batch: int = 
         round_index=round_index,
         device=torch.device("cpu"),
         clips_per_batch=clips_per_batch,
+        **ways,
     )
 
 
@@ -188,3 +191,40 @@ def test_real_video_is_read_at_the_detectors_size(hybridal_data: Path) -> None:
     row = make_scorer().score_video(Video("wave", str(path), "train", "g", 15, 320, 240), [])
     assert row["error"] is None
     assert np.isfinite(row["profile"]).all()
+
+
+def test_of_every_second_clip_the_frames_are_exact_and_those_between_interpolated() -> None:
+    video, frames = make_video(16), make_frames(16)  # two blocks of two clips: even frames, odd frames
+    exact = make_scorer().uncertainty(video, frames)
+    found = make_scorer(shortcuts=Shortcuts(clip_step=2)).uncertainty(video, frames)
+    assert np.array_equal(found.profile[::2], exact.profile[::2])
+    np.testing.assert_allclose(found.profile[1:15:2], (exact.profile[:14:2] + exact.profile[2::2]) / 2, atol=1e-12)
+    assert found.empty.shape == exact.empty.shape
+    assert not np.array_equal(found.profile, exact.profile)
+
+
+@pytest.mark.parametrize("clips_per_batch", [1, 3])
+def test_passes_cut_short_are_the_first_of_the_exact_ones(clips_per_batch: int) -> None:
+    video, frames = make_video(21), make_frames(21)
+    soon = Shortcuts(stable_ranking=-1.0, passes_at_once=2)  # any ranking will do: two passes of the three
+    found = make_scorer(clips_per_batch=clips_per_batch, shortcuts=soon).uncertainty(video, frames)
+    seeds = video_pass_seeds(7, 1, "walk", len(tile_clips(21, 4, 2)), 2)
+    whole = [
+        monte_carlo_passes(make_detector(), normalise(torch.from_numpy(frames[clip][None])), seeds[n : n + 1])
+        for n, clip in enumerate(tile_clips(21, 4, 2))
+    ]
+    latents = torch.cat([passes.latents for passes in whole])
+    np.testing.assert_allclose(found.latent, latents.mean(dim=0).numpy(), atol=1e-5)
+    never = Shortcuts(stable_ranking=1.0, passes_at_once=3)
+    np.testing.assert_allclose(
+        make_scorer(shortcuts=never).uncertainty(video, frames).profile,
+        make_scorer().uncertainty(video, frames).profile,
+        atol=1e-5,
+    )
+
+
+def test_lower_precision_changes_last_digits_only() -> None:
+    video, frames = make_video(21), make_frames(21)
+    exact, found = (make_scorer(**ways).uncertainty(video, frames) for ways in ({}, {"autocast": torch.bfloat16}))
+    np.testing.assert_allclose(found.latent, exact.latent, rtol=0.02, atol=0.02)
+    assert not np.array_equal(found.latent, exact.latent)

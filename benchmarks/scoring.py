@@ -1,0 +1,391 @@
+"""What exact Monte Carlo Dropout costs the straightforward way, and what it costs here.
+
+``python benchmarks/scoring.py --pool POOL --out OUT [--videos 2] [--size 224] [--passes 10] [--actors 1 2]``
+``python benchmarks/scoring.py --pool POOL --out OUT --checkpoint DIR --device cuda --gpus 1 --videos 40 --skip-plain``
+
+Video by video, in turn: the straightforward way (all frames decoded into floats, the whole network R times a clip, one
+clip and one pass at a time) and this package's, in this process on the same threads and with the same dropout masks.
+Then, on all of the videos, each inexact way of scoring for less: its time, and how far it ranks the frames of a video
+as the exact scores do. Last, where ``--actors`` names numbers of Ray actors, the whole scoring stage with each.
+Weights are random, scaled so that foreground, background and doubt all occur, or out of ``--checkpoint``.
+Leaves ``scoring.json`` and ``scoring.md`` in OUT.
+"""
+
+import argparse
+import dataclasses
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hybridal_ray.detectors.building import build_detector
+from hybridal_ray.detectors.checkpoint import load_detector, save_detector
+from hybridal_ray.detectors.clips import tile_clips
+from hybridal_ray.detectors.dropout import seeded_dropout
+from hybridal_ray.detectors.interface import DetectorOutput, DetectorSpec, normalise
+from hybridal_ray.detectors.monte_carlo import Generators, PassDecoder, pass_decoder, video_pass_seeds
+from hybridal_ray.dispatch import ActorPlan
+from hybridal_ray.pool.decoding import iter_frames, read_video
+from hybridal_ray.pool.tables import Video, load_pool
+from hybridal_ray.scoring.pool_scorer import CLIPS_PER_BATCH, score_pool
+from hybridal_ray.scoring.shortcuts import Shortcuts, rank_correlation
+from hybridal_ray.scoring.uncertainty import frame_uncertainty
+from hybridal_ray.scoring.video_scoring import UncertaintySettings, VideoScorer, VideoUncertainty
+
+OUTPUTS = ("mask_logits", "class_scores", "latent")
+INEXACT: dict[str, dict[str, Any]] = {
+    "every second clip": {"shortcuts": Shortcuts(clip_step=2)},
+    "every fourth clip": {"shortcuts": Shortcuts(clip_step=4)},
+    "passes until the ranking is 0.9 reliable": {"shortcuts": Shortcuts(stable_ranking=0.9)},
+    "passes until the ranking is 0.99 reliable": {"shortcuts": Shortcuts(stable_ranking=0.99)},
+    "bfloat16": {"autocast": torch.bfloat16},
+}
+Row = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclasses.dataclass
+class Clock:
+    """Seconds spent in some part of the work; on a GPU its queue is emptied first."""
+
+    device: torch.device
+    seconds: float = 0.0
+    _started: float = 0.0
+
+    def __enter__(self) -> None:
+        self._started = self._now()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += self._now() - self._started
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+class Watched(nn.Module):
+    """A detector of which the time that it takes is measured, and what it finds kept."""
+
+    def __init__(self, detector: nn.Module, clock: Clock) -> None:
+        super().__init__()
+        self.detector, self.clock = detector, clock
+        self.kept: list[DetectorOutput] = []
+        self._decoder = pass_decoder(detector)
+
+    def encode(self, clips: Tensor) -> Any:
+        """See `Detector`."""
+        encode: Any = self.detector.encode
+        with self.clock:
+            return encode(clips)
+
+    def decode(self, features: Any) -> DetectorOutput:
+        """See `Detector`; not called, for there are passes."""
+        raise NotImplementedError
+
+    def pass_decoder(self) -> PassDecoder:
+        """See `DecodesPasses`."""
+        return self.decode_passes
+
+    def decode_passes(self, features: Any, generators: Generators) -> DetectorOutput:
+        """See `PassDecoder`."""
+        with self.clock:
+            output = self._decoder(features, generators)
+        self.kept.append(output)
+        return output
+
+
+def main() -> None:
+    """Runs all of it, then writes the tables."""
+    arguments = _arguments()
+    torch.set_num_threads(arguments.threads)
+    # Products rounded to TF32, as cuDNN does unless told otherwise, differ by more than either way of summing.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = arguments.tf32
+    device = torch.device(arguments.device)
+    pool = load_pool(arguments.pool)
+    videos = sorted(pool.usable_videos(arguments.split), key=lambda video: (video.num_frames, video.video_id))
+    videos = videos[arguments.first : arguments.first + arguments.videos]
+    settings = UncertaintySettings(arguments.passes, "mean_of_log", "mean", 0.4, 0.0, 3, 8 / 3, 4)
+    with tempfile.TemporaryDirectory() as directory:
+        checkpoint = arguments.checkpoint or directory
+        if arguments.checkpoint is None:
+            _save_random_detector(directory, arguments, len(pool.classes))
+        loaded = load_detector(checkpoint, device)
+        _warm_up(loaded.detector, loaded.spec, settings, videos[0], device)
+        exact = [] if arguments.skip_plain else [
+            _compare(loaded.detector, loaded.spec, settings, video, device) for video in videos
+        ]  # fmt: skip
+        inexact = [] if arguments.skip_inexact else _inexact(loaded.detector, loaded.spec, settings, videos, device)
+        actors = [_with_actors(count, videos, checkpoint, settings, arguments) for count in arguments.actors]
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    facts = {"settings": {name: str(value) for name, value in vars(arguments).items()}}
+    (arguments.out / "scoring.json").write_text(
+        json.dumps({**facts, "exact": exact, "inexact": inexact, "actors": actors}, indent=1)
+    )
+    tables = "\n".join(table for table in (_exact_table(exact), _inexact_table(inexact), _actor_table(actors)) if table)
+    (arguments.out / "scoring.md").write_text(tables)
+    print(tables)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pool", required=True)
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--split", default="train")
+    parser.add_argument("--videos", type=int, default=2, help="Of the split, the shortest first.")
+    parser.add_argument("--first", type=int, default=0, help="How many of the shortest to leave out.")
+    parser.add_argument("--checkpoint", help="Of a trained detector; the next four are for a random one.")
+    parser.add_argument("--detector", default="capsules")
+    parser.add_argument(
+        "--option", nargs="*", default=[], metavar="name=value", help="Options of the detector, in JSON."
+    )
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--passes", type=int, default=10)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1, help="CPUs of each actor.")
+    parser.add_argument("--tf32", action="store_true", help="Let a GPU round products to TF32.")
+    parser.add_argument("--gpus", type=float, default=0, help="Of each actor.")
+    parser.add_argument("--actors", type=int, nargs="*", default=[], help="Ray actors to compare; takes many videos.")
+    parser.add_argument("--skip-plain", action="store_true", help="Leave the straightforward way out.")
+    parser.add_argument("--skip-inexact", action="store_true", help="Leave the inexact ways out.")
+    return parser.parse_args()
+
+
+def _save_random_detector(directory: str, arguments: argparse.Namespace, num_classes: int) -> None:
+    """Random weights under which a frame holds foreground, background and doubt, as it would under trained ones."""
+    torch.manual_seed(arguments.seed)
+    options = {name: json.loads(value) for name, value in (option.split("=", 1) for option in arguments.option)}
+    spec = DetectorSpec(arguments.detector, num_classes, arguments.size, 8, 2, options)
+    detector: Any = build_detector(spec).eval()
+    head = detector.mask_head if hasattr(detector, "mask_head") else detector.head.mask_head
+    with torch.inference_mode():
+        logits = detector(torch.rand(1, 3, 8, arguments.size, arguments.size) * 2 - 1).mask_logits
+        head.bias.copy_((head.bias - logits.mean()) / logits.std())
+        head.weight.div_(logits.std())
+    save_detector(directory, spec, detector.state_dict(), centres=None)
+
+
+def _scorer(detector: nn.Module, spec: DetectorSpec, settings: UncertaintySettings, device: torch.device,
+            **ways: Any) -> VideoScorer:  # fmt: skip
+    return VideoScorer(
+        detector, spec, settings, run_seed=0, round_index=0, device=device,
+        clips_per_batch=CLIPS_PER_BATCH.get(device.type, 1), **ways,
+    )  # fmt: skip
+
+
+def _warm_up(
+    detector: nn.Module, spec: DetectorSpec, settings: UncertaintySettings, video: Video, device: torch.device
+) -> None:
+    _scorer(detector, spec, settings, device).score_video(video, ())
+
+
+def _compare(
+    detector: nn.Module, spec: DetectorSpec, settings: UncertaintySettings, video: Video, device: torch.device
+) -> Row:
+    """One video the straightforward way, and this package's before and after it, with what either took."""
+    decoding, model = Clock(device), Clock(device)
+    watched = Watched(detector, model)
+    scorer = _scorer(watched, spec, settings, device)
+
+    def here() -> VideoUncertainty:
+        watched.kept.clear()
+        return scorer.uncertainty(video, _clocked(iter_frames(video.uri, spec.input_size), decoding))
+
+    here()  # prepares the kernels, once for all videos
+    decoding.seconds = model.seconds = 0.0
+    before = _timed(here)[1]
+    (plain_scores, plain_outputs), plain = _timed(lambda: _straightforward(detector, spec, settings, video, device))
+    found, after = _timed(here)
+    row = {
+        "video": video.video_id,
+        "frames": video.num_frames,
+        "clips": len(plain_outputs) // settings.passes,
+        "plain_seconds": plain.wall,
+        "plain_cpu_seconds": plain.cpu,
+        "seconds": (before.wall + after.wall) / 2,
+        "cpu_seconds": (before.cpu + after.cpu) / 2,
+        "decoding_share": decoding.seconds / (before.wall + after.wall),
+        "model_share": model.seconds / (before.wall + after.wall),
+        "largest_differences": _largest_differences(plain_outputs, watched.kept),
+        "profile_difference": float(np.abs(plain_scores - found.profile).max()),
+        "rank_correlation": rank_correlation(plain_scores, found.profile),
+        "frames_without_foreground": int(found.empty.sum()),
+    }
+    print(json.dumps(row))
+    return row
+
+
+class Taken(NamedTuple):
+    """Seconds, by the clock on the wall and of this process on CPUs; the second hears less of busy neighbours."""
+
+    wall: float
+    cpu: float
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, Taken]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    done = work()
+    return done, Taken(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+@torch.inference_mode()
+def _straightforward(
+    detector: nn.Module, spec: DetectorSpec, settings: UncertaintySettings, video: Video, device: torch.device
+) -> tuple[np.ndarray, list[DetectorOutput]]:
+    """Scores of all frames, and every single output: what one would write without this package."""
+    frames = normalise(torch.from_numpy(read_video(video.uri, spec.input_size)).unsqueeze(0)).to(device)
+    clips = tile_clips(video.num_frames, spec.clip_frames, spec.clip_stride)
+    seeds = video_pass_seeds(0, 0, video.video_id, len(clips), settings.passes)
+    sums, counts = np.zeros(video.num_frames), np.zeros(video.num_frames)
+    outputs = []
+    for clip, clip_seeds in zip(clips, seeds, strict=True):
+        probabilities = []
+        for seed in clip_seeds:
+            with seeded_dropout(detector, [torch.Generator().manual_seed(int(seed))]):
+                outputs.append(detector(frames[:, :, torch.from_numpy(clip)]))
+            probabilities.append(outputs[-1].mask_logits.sigmoid())
+        scored = frame_uncertainty(
+            torch.cat(probabilities), reading=settings.reading, reduction=settings.reduction,
+            foreground_threshold=settings.foreground_threshold, empty_frame_score=0.0,
+        )  # fmt: skip
+        np.add.at(sums, clip, scored.scores.cpu().numpy())
+        np.add.at(counts, clip, ~scored.empty.cpu().numpy())
+    return np.where(counts == 0, settings.empty_frame_score, sums / np.maximum(counts, 1)), outputs
+
+
+def _clocked(frames: Iterable[Any], clock: Clock) -> Iterator[Any]:
+    iterator = iter(frames)
+    while True:
+        with clock:
+            frame = next(iterator, None)
+        if frame is None:
+            return
+        yield frame
+
+
+def _largest_differences(plain: Sequence[DetectorOutput], found: Sequence[DetectorOutput]) -> dict[str, float]:
+    return {
+        name: float(
+            (torch.cat([getattr(o, name) for o in plain]) - torch.cat([getattr(o, name) for o in found])).abs().max()
+        )
+        for name in OUTPUTS
+    }
+
+
+def _inexact(
+    detector: nn.Module, spec: DetectorSpec, settings: UncertaintySettings, videos: Sequence[Video],
+    device: torch.device,
+) -> list[Row]:  # fmt: skip
+    """What each way of scoring for less saves, and how it ranks frames and videos."""
+    exact, exact_seconds = _profiles(_scorer(detector, spec, settings, device), spec, videos)
+    rows: list[Row] = [{"way": "exact", "seconds": exact_seconds, "frames_per_second": _rate(videos, exact_seconds)}]
+    for way, arguments in INEXACT.items():
+        found, seconds = _profiles(_scorer(detector, spec, settings, device, **arguments), spec, videos)
+        correlations = [rank_correlation(a.profile, b.profile) for a, b in zip(exact, found, strict=True)]
+        rows.append(
+            {
+                "way": way,
+                "seconds": seconds,
+                "frames_per_second": _rate(videos, seconds),
+                "rank_correlation": statistics.mean(correlations),
+                "least_rank_correlation": min(correlations),
+            }
+        )
+        print(json.dumps(rows[-1]))
+    return rows
+
+
+def _profiles(scorer: VideoScorer, spec: DetectorSpec, videos: Sequence[Video]) -> tuple[list[VideoUncertainty], float]:
+    scorer.uncertainty(videos[0], iter_frames(videos[0].uri, spec.input_size))  # warms up
+    started = time.perf_counter()
+    found = [scorer.uncertainty(video, iter_frames(video.uri, spec.input_size)) for video in videos]
+    return found, time.perf_counter() - started
+
+
+def _rate(videos: Sequence[Video], seconds: float) -> float:
+    return sum(video.num_frames for video in videos) / seconds
+
+
+def _with_actors(
+    count: int, videos: Sequence[Video], checkpoint: str, settings: UncertaintySettings, arguments: argparse.Namespace
+) -> Row:
+    """The scoring stage on that many Ray actors, in a cluster of its own; its start is not counted."""
+    import ray
+
+    ray.init(
+        address="local", num_cpus=count * arguments.threads, include_dashboard=False, log_to_driver=False,
+        _node_ip_address="127.0.0.1",
+    )  # fmt: skip
+    plan = ActorPlan(count, arguments.threads, arguments.gpus, arguments.device, videos_per_chunk=1)
+    finished: list[float] = []
+    with tempfile.TemporaryDirectory() as directory:
+        score_pool(
+            videos, {}, checkpoint, directory, settings=settings, run_seed=0, round_index=0, plan=plan,
+            progress=lambda done, _: finished.append(time.perf_counter()) if done else None,
+        )  # fmt: skip
+    ray.shutdown()
+    # The actors start one after the other, and each prepares itself on its first video: the second half is the pace.
+    half = len(finished) // 2
+    row = {"actors": count, "videos_per_second": (len(finished) - half) / (finished[-1] - finished[half - 1])}
+    print(json.dumps(row))
+    return row
+
+
+def _exact_table(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    lines = [
+        "| video | clips | straightforward, s | here, s | faster | in CPU time | decoding | model | neither "
+        "| largest difference |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        decoding, model = row["decoding_share"], row["model_share"]
+        lines.append(
+            f"| {row['video']} | {row['clips']} | {row['plain_seconds']:.1f} | {row['seconds']:.2f} "
+            f"| × {row['plain_seconds'] / row['seconds']:.1f} "
+            f"| × {row['plain_cpu_seconds'] / row['cpu_seconds']:.1f} "
+            f"| {decoding:.1%} | {model:.1%} | {1 - decoding - model:.1%} "
+            f"| {max(row['largest_differences'].values()):.0e} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _inexact_table(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    lines = [
+        "| way | frames/s | faster | rank correlation with the exact scores | least of a video |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        correlations = [
+            "" if name not in row else f"{row[name]:.4f}" for name in ("rank_correlation", "least_rank_correlation")
+        ]
+        lines.append(
+            f"| {row['way']} | {row['frames_per_second']:.2f} | × {rows[0]['seconds'] / row['seconds']:.2f} "
+            f"| {' | '.join(correlations)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _actor_table(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    lines = ["| actors | videos/s | against the first |", "| --- | --- | --- |"]
+    for row in rows:
+        ratio = row["videos_per_second"] / rows[0]["videos_per_second"]
+        lines.append(f"| {row['actors']} | {row['videos_per_second']:.3f} | × {ratio:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
