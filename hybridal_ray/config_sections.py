@@ -129,6 +129,12 @@ class ScoringConfig(Section):
     empty_frame_score: float = Field(0.0, description="What a frame without predicted foreground gets.")
     proximity_sigma: float = Field(8 / 3, gt=0, description="σ_p of the proximity penalty, in video frames.")
     proximity_window: int = Field(4, ge=0, description="Half window of the proximity penalty, in video frames.")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="bfloat16 is faster and not exact.")
+    clip_step: int = Field(1, ge=1, description="Score every so-manieth clip of a video; 1, all, is exact.")
+    stable_ranking: float | None = Field(
+        None, ge=-1, le=1, description="End a clip's passes once they rank its frames this reliably; null is exact."
+    )
+    passes_at_once: int = Field(4, ge=2, description="After how many passes that is asked.")
     actors: int = Field(1, ge=0, description="Ray actors; 0 scores in the loop's own process.")
     cpus_per_actor: float = Field(1, gt=0)
     gpus_per_actor: float = Field(0, ge=0)

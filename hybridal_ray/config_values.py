@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, TypeVar
 
+import torch
 from pydantic import BaseModel
 
 from hybridal_ray.config import Config
@@ -50,6 +51,11 @@ def uncertainty_settings(config: Config) -> UncertaintySettings:
         sigma=scoring.proximity_sigma,
         window=scoring.proximity_window,
     )
+
+
+def scoring_arithmetic(config: Config) -> torch.dtype | None:
+    """The number format that scoring may fall back to; None is that of the weights."""
+    return torch.bfloat16 if config.scoring.precision == "bfloat16" else None
 
 
 def held_out(config: Config, pool: Pool) -> HeldOut | None:

@@ -13,7 +13,14 @@ import pyarrow.compute as pc
 from torch import Tensor
 
 from hybridal_ray.config import Config
-from hybridal_ray.config_values import detector_spec, feature_cache, held_out, plain, uncertainty_settings
+from hybridal_ray.config_values import (
+    detector_spec,
+    feature_cache,
+    held_out,
+    plain,
+    scoring_arithmetic,
+    uncertainty_settings,
+)
 from hybridal_ray.detectors.checkpoint import load_detector
 from hybridal_ray.dispatch import ActorPlan
 from hybridal_ray.evaluation.detecting import DetectionSettings
@@ -25,6 +32,7 @@ from hybridal_ray.pool.tables import Pool
 from hybridal_ray.registry import resolve
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.scoring.pool_scorer import read_scores, score_pool
+from hybridal_ray.scoring.shortcuts import Shortcuts
 from hybridal_ray.selection.request import Selection, SelectionRequest
 from hybridal_ray.selection.selector import select
 from hybridal_ray.selection.strategies import build_strategy
@@ -132,6 +140,8 @@ class Rounds:
                 self._checkpoint(round_index),
                 self._directory(round_index, "scores"),
                 settings=uncertainty_settings(config),
+                shortcuts=plain(Shortcuts, config.scoring),
+                autocast=scoring_arithmetic(config),
                 run_seed=config.seed,
                 round_index=round_index,
                 plan=plain(ActorPlan, config.scoring, device=config.device),

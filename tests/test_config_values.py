@@ -5,12 +5,21 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import torch
 
 from hybridal_ray.config import parse_config
-from hybridal_ray.config_values import detector_spec, feature_cache, held_out, plain, uncertainty_settings
+from hybridal_ray.config_values import (
+    detector_spec,
+    feature_cache,
+    held_out,
+    plain,
+    scoring_arithmetic,
+    uncertainty_settings,
+)
 from hybridal_ray.detectors.interface import DetectorSpec
 from hybridal_ray.pool.ledger import labels_by_video
 from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool
+from hybridal_ray.scoring.shortcuts import Shortcuts
 from hybridal_ray.training.settings import LossSettings, OptimiserSettings, SamplingSettings
 from hybridal_ray.training.trainer import Workers
 
@@ -35,6 +44,16 @@ def test_stages_get_plain_values_of_the_same_names() -> None:
     settings = uncertainty_settings(config)
     assert (settings.passes, settings.frames_per_video, settings.window) == (3, 7, 6)
     assert settings.sigma == pytest.approx(8 / 3)
+
+
+def test_shortcuts_of_scoring_are_off_unless_asked_for() -> None:
+    config = parse_config(TREE, "test")
+    assert plain(Shortcuts, config.scoring) == Shortcuts()
+    assert scoring_arithmetic(config) is None
+    asked = {"precision": "bfloat16", "clip_step": 2, "stable_ranking": 0.9}
+    config = parse_config({**TREE, "scoring": asked}, "test")
+    assert plain(Shortcuts, config.scoring) == Shortcuts(clip_step=2, stable_ranking=0.9)
+    assert scoring_arithmetic(config) is torch.bfloat16
 
 
 def test_a_feature_cache_lies_below_the_root() -> None:
