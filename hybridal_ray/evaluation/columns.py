@@ -1,6 +1,6 @@
-"""Predictions and ground truth as NumPy columns, by box and by tube, in a defined order."""
+"""Predictions and ground truth as NumPy columns, one row a box and class, in a defined order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,16 @@ import pyarrow.compute as pc
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.boxes import Floats, Indices
 
+# The frames of a video that somebody labelled; of videos that are not named, all frames count as labelled.
+LabelledFrames = Mapping[str, Sequence[int]]
+Rows = Indices | npt.NDArray[np.bool_] | slice
+
+ROWS_AT_ONCE = 400_000  # of predictions that are compared with the truth at a time: what bounds the memory
+
 
 @dataclass(frozen=True)
 class BoxColumns:
-    """Boxes, one row a box and class.
+    """Boxes, one row a box and class, by video and frame, best score first, ties by tube.
 
     Attributes:
         videos: (n,), position of the video among the evaluated ones, sorted by id.
@@ -37,8 +43,8 @@ class BoxColumns:
     def __len__(self) -> int:
         return len(self.videos)
 
-    def take(self, rows: Indices | npt.NDArray[np.bool_]) -> "BoxColumns":
-        """The given rows, by index or by mask."""
+    def take(self, rows: Rows) -> "BoxColumns":
+        """The given rows, by index, by mask or by slice."""
         return BoxColumns(
             self.videos[rows],
             self.frames[rows],
@@ -49,76 +55,101 @@ class BoxColumns:
             self.tube_scores[rows],
         )
 
-    def ranked(self) -> "BoxColumns":
-        """Best score first; ties by video id, frame and tube id."""
-        return self.take(np.lexsort((self.tubes, self.frames, self.videos, -self.scores)))
-
-
-@dataclass(frozen=True)
-class TubeColumns:
-    """Tubes, one row a tube and class.
-
-    Attributes:
-        videos: (n,), as in `BoxColumns`.
-        tubes: (n,).
-        classes: (n,).
-        scores: (n,).
-        frames: For each tube its frames, ascending, (m,).
-        boxes: For each tube its boxes, (m, 4).
-    """
-
-    videos: Indices
-    tubes: Indices
-    classes: Indices
-    scores: Floats
-    frames: tuple[Indices, ...]
-    boxes: tuple[Floats, ...]
-
-    def __len__(self) -> int:
-        return len(self.videos)
-
-    def take(self, rows: Indices) -> "TubeColumns":
-        """The tubes of the given indices."""
-        return TubeColumns(
-            self.videos[rows],
-            self.tubes[rows],
-            self.classes[rows],
-            self.scores[rows],
-            tuple(self.frames[row] for row in rows),
-            tuple(self.boxes[row] for row in rows),
+    def widened(self) -> "BoxColumns":
+        """The same in 64 bits, which sums and products need."""
+        return BoxColumns(
+            self.videos.astype(np.int64),
+            self.frames.astype(np.int64),
+            self.tubes.astype(np.int64),
+            self.classes.astype(np.int64),
+            self.boxes.astype(np.float64),
+            self.scores.astype(np.float64),
+            self.tube_scores.astype(np.float64),
         )
 
-    def ranked(self) -> "TubeColumns":
-        """Best score first; ties by video id, first frame and tube id."""
-        first_frames = np.array([frames[0] for frames in self.frames], dtype=np.int64)
-        return self.take(np.lexsort((self.tubes, first_frames, self.videos, -self.scores)))
+    def ordered(self) -> "BoxColumns":
+        """The same rows in the order of the class."""
+        return self.take(np.lexsort((self.tubes, -self.scores, frame_keys(self))))
 
 
-def prediction_columns(predictions: pa.Table, video_ids: Sequence[str], num_classes: int) -> BoxColumns:
-    """Reads a table of `PREDICTIONS_SCHEMA`; rows of other videos than `video_ids` are left out.
+class LabelledRows:
+    """Tells which rows lie on frames that somebody labelled: on others, nobody can say what is false.
+
+    Args:
+        labelled: See `LabelledFrames`; None where every frame of every video is labelled.
+        video_ids: The evaluated ones, sorted.
+    """
+
+    def __init__(self, labelled: LabelledFrames | None, video_ids: Sequence[str]) -> None:
+        self._frames = [
+            None if frames is None else np.unique(np.asarray(frames, dtype=np.int64))
+            for frames in ((labelled or {}).get(video_id) for video_id in video_ids)
+        ]
+        self._all = all(frames is None for frames in self._frames)
+
+    def keep(self, columns: BoxColumns) -> BoxColumns:
+        """The rows on labelled frames."""
+        if self._all:
+            return columns
+        kept = np.ones(len(columns), dtype=bool)
+        for video in np.unique(columns.videos):
+            frames = self._frames[video]
+            if frames is not None:
+                rows = columns.videos == video
+                kept[rows] = np.isin(columns.frames[rows], frames)
+        return columns.take(kept)
+
+
+def prediction_batches(
+    tables: Iterable[pa.Table], video_ids: Sequence[str], num_classes: int, labelled: LabelledRows
+) -> Iterator[BoxColumns]:
+    """Reads tables of `PREDICTIONS_SCHEMA`, some whole videos at a time.
+
+    Args:
+        tables: Each video's rows in one of them, in any order.
+        video_ids: The evaluated ones, sorted; rows of others are left out.
+        num_classes: Class ids are below.
+        labelled: Rows on other frames are left out.
 
     Raises:
-        UserError: A score is not a number, a class or frame is out of range, a box is inside out, or a tube
-            has two boxes of one class on one frame.
+        UserError: A score is not a number, a class or frame is out of range, a box is inside out, a tube has two
+            boxes of one class on one frame, or a video is in two tables.
     """
-    table, videos = _rows_of_videos(predictions, video_ids)
-    columns = _columns(table, videos, _floats(table, "score"), _floats(table, "tube_score"))
-    _check(columns, num_classes, "predictions")
-    return columns
+    seen: set[int] = set()
+    for table in tables:
+        columns = _columns(table, video_ids)
+        _check(columns, num_classes, "predictions")
+        order = np.argsort(columns.videos, kind="stable")
+        order = order[np.searchsorted(columns.videos, 0, sorter=order) :]
+        videos = columns.videos[order]
+        starts = run_starts(videos)
+        again = seen.intersection(videos[starts].tolist())
+        if again:
+            raise UserError(
+                f"predictions: video {video_ids[min(again)]!r} is in two parts, expected its rows in one of them"
+            )
+        seen.update(videos[starts].tolist())
+        for start, end in _portions(starts, len(order)):
+            batch = labelled.keep(columns.take(order[start:end]).widened()).ordered()
+            _check_once(batch, "predictions")
+            yield batch
 
 
-def truth_columns(truth: pa.Table, video_ids: Sequence[str], num_classes: int) -> BoxColumns:
-    """Reads a table of `TUBES_SCHEMA`, as `prediction_columns` does.
+def truth_columns(
+    truth: pa.Table, video_ids: Sequence[str], num_classes: int, labelled: LabelledRows | None = None
+) -> BoxColumns:
+    """Reads a table of `TUBES_SCHEMA`, as `prediction_batches` does.
 
     Raises:
         UserError: There is no ground truth of these videos, or it holds impossible values.
     """
-    table, videos = _rows_of_videos(truth, video_ids)
-    if not len(table):
+    columns = _columns(truth, sorted(set(video_ids)))
+    columns = columns.take(columns.videos >= 0).widened()
+    columns = (columns if labelled is None else labelled.keep(columns)).ordered()
+    if not len(columns):
         raise UserError(f"truth: none of the {len(set(video_ids))} videos evaluated has a box, expected some")
-    ones = np.ones(len(table))
-    columns = _columns(table, videos, ones, ones)
     _check(columns, num_classes, "truth")
+    _check_once(columns, "truth")
     return columns
 
 
@@ -128,36 +159,28 @@ def merge_classes(columns: BoxColumns) -> BoxColumns:
     The score is the sum over the classes. As class probabilities sum to at most 1, it is the objectness of the
     box as far as its classes were kept, so the ranking does not depend on how sure the classification is.
     """
-    ordered = columns.take(np.lexsort((columns.classes, columns.tubes, columns.frames, columns.videos)))
-    starts = run_starts(ordered.videos, ordered.frames, ordered.tubes)
+    keys = frame_keys(columns)
+    order = np.lexsort((columns.classes, columns.tubes, keys))
+    starts = run_starts(keys[order], columns.tubes[order])
     if not len(starts):
-        return ordered
-    first = ordered.take(starts)
+        return columns
+    first = columns.take(order[starts])
     return BoxColumns(
         first.videos,
         first.frames,
         first.tubes,
         np.zeros_like(first.classes),
         first.boxes,
-        np.add.reduceat(ordered.scores, starts),
-        np.add.reduceat(ordered.tube_scores, starts),
-    )
+        np.add.reduceat(columns.scores[order], starts),
+        np.add.reduceat(columns.tube_scores[order], starts),
+    ).ordered()
 
 
-def group_tubes(columns: BoxColumns) -> TubeColumns:
-    """Gathers boxes into tubes by video, tube and class; a tube's score is the greatest `tube_scores` of its rows."""
-    ordered = columns.take(np.lexsort((columns.frames, columns.classes, columns.tubes, columns.videos)))
-    starts = run_starts(ordered.videos, ordered.tubes, ordered.classes)
-    if not len(starts):
-        return TubeColumns(ordered.videos, ordered.tubes, ordered.classes, ordered.scores, (), ())
-    return TubeColumns(
-        ordered.videos[starts],
-        ordered.tubes[starts],
-        ordered.classes[starts],
-        np.maximum.reduceat(ordered.tube_scores, starts),
-        tuple(np.split(ordered.frames, starts[1:])),
-        tuple(np.split(ordered.boxes, starts[1:])),
-    )
+def frame_keys(columns: BoxColumns, span: int | None = None) -> Indices:
+    """One number a frame of a video, ascending by video and frame; `span` exceeds every frame."""
+    if span is None:
+        span = int(columns.frames.max(initial=0)) + 1
+    return columns.videos * span + columns.frames
 
 
 def run_starts(*columns: Indices) -> Indices:
@@ -175,45 +198,61 @@ def position_in_run(values: Indices) -> Indices:
     return np.arange(len(values)) - np.repeat(starts, lengths)
 
 
-def _rows_of_videos(table: pa.Table, video_ids: Sequence[str]) -> tuple[pa.Table, Indices]:
-    """The rows that belong to the videos, and the position of each row's video among the sorted ids."""
-    evaluated = pa.array(sorted(set(video_ids)), pa.string())
-    positions = pc.index_in(table["video_id"], value_set=evaluated)
-    known = pc.is_valid(positions)
-    return table.filter(known), positions.filter(known).to_numpy().astype(np.int64)
+def _portions(starts: Indices, num_rows: int) -> Iterator[tuple[int, int]]:
+    """Joins runs of rows until there are `ROWS_AT_ONCE`."""
+    begin = 0
+    for end in [*starts[1:].tolist(), num_rows]:
+        if end - begin >= ROWS_AT_ONCE or end == num_rows:
+            yield begin, end
+            begin = end
 
 
-def _columns(table: pa.Table, videos: Indices, scores: Floats, tube_scores: Floats) -> BoxColumns:
-    tube_ids = pc.unique(table["tube_id"])
-    ordered_ids = tube_ids.take(pc.sort_indices(tube_ids))
+def _columns(table: pa.Table, video_ids: Sequence[str]) -> BoxColumns:
+    """All rows as they come, in the table's own precision; videos that are not evaluated get position -1."""
+    ones = np.ones(len(table), dtype=np.float32)
+    scored = "score" in table.column_names
     return BoxColumns(
-        videos=videos,
-        frames=table["frame"].to_numpy().astype(np.int64),
-        tubes=pc.index_in(table["tube_id"], value_set=ordered_ids).to_numpy().astype(np.int64),
-        classes=table["class_id"].to_numpy().astype(np.int64),
-        boxes=np.stack([_floats(table, name) for name in ("x1", "y1", "x2", "y2")], axis=1),
-        scores=scores,
-        tube_scores=tube_scores,
+        videos=_codes(table["video_id"], pa.array(video_ids, pa.string())),
+        frames=table["frame"].to_numpy(),
+        tubes=_codes(table["tube_id"], None),
+        classes=table["class_id"].to_numpy(),
+        boxes=np.stack([table[name].to_numpy() for name in ("x1", "y1", "x2", "y2")], axis=1),
+        scores=table["score"].to_numpy() if scored else ones,
+        tube_scores=table["tube_score"].to_numpy() if scored else ones,
     )
 
 
-def _floats(table: pa.Table, name: str) -> Floats:
-    return table[name].to_numpy().astype(np.float64)
+def _codes(texts: pa.ChunkedArray, values: pa.Array | None) -> Indices:
+    """Each text as its position among the values, -1 where it is none of them; by default among its own, sorted."""
+    if not pa.types.is_dictionary(texts.type):
+        texts = texts.dictionary_encode()
+    texts = texts.unify_dictionaries().combine_chunks()
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.chunk(0) if texts.num_chunks else pa.array([], pa.string()).dictionary_encode()
+    if values is None:
+        values = texts.dictionary.take(pc.sort_indices(texts.dictionary))
+    positions = pc.fill_null(pc.index_in(texts.dictionary, value_set=values), -1).to_numpy()
+    return positions[texts.indices.to_numpy()] if len(texts) else np.empty(0, dtype=np.int32)
 
 
 def _check(columns: BoxColumns, num_classes: int, what: str) -> None:
-    classes = columns.classes
-    if np.any((classes < 0) | (classes >= num_classes)):
-        wrong = classes[(classes < 0) | (classes >= num_classes)][0]
-        raise UserError(f"{what}: class_id {wrong} found, expected 0…{num_classes - 1}")
-    if np.any(columns.frames < 0):
+    evaluated = columns.videos >= 0
+    wrong = evaluated & ((columns.classes < 0) | (columns.classes >= num_classes))
+    if wrong.any():
+        raise UserError(f"{what}: class_id {columns.classes[wrong][0]} found, expected 0…{num_classes - 1}")
+    if (evaluated & (columns.frames < 0)).any():
         raise UserError(f"{what}: frame {columns.frames.min()} found, expected 0 or more")
     for name, values in (("score", columns.scores), ("tube_score", columns.tube_scores), ("box", columns.boxes)):
-        if not np.all(np.isfinite(values)):
+        finite = np.isfinite(values) if values.ndim == 1 else np.isfinite(values).all(axis=1)
+        if (evaluated & ~finite).any():
             raise UserError(f"{what}: a {name} is not a finite number")
-    if np.any(columns.boxes[:, 2:] < columns.boxes[:, :2]):
+    inside_out = (columns.boxes[:, 2] < columns.boxes[:, 0]) | (columns.boxes[:, 3] < columns.boxes[:, 1])
+    if (evaluated & inside_out).any():
         raise UserError(f"{what}: a box has x2 < x1 or y2 < y1")
-    keys = (columns.classes, columns.frames, columns.tubes, columns.videos)
+
+
+def _check_once(columns: BoxColumns, what: str) -> None:
+    keys = (columns.classes, columns.tubes, frame_keys(columns))
     order = np.lexsort(keys)
     if len(run_starts(*(key[order] for key in keys))) != len(columns):
         raise UserError(f"{what}: a tube has two boxes of one class on one frame, expected one")
