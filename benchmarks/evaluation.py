@@ -25,11 +25,11 @@ import pyarrow.parquet as pq
 
 from hybridal_ray.evaluation.array_pickle import load_arrays
 from hybridal_ray.evaluation.metrics import figures, gather_evidence
+from hybridal_ray.evaluation.prediction_files import prediction_tables
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
 from hybridal_ray.pool.tables import TUBES_SCHEMA
 
 WIDTH, HEIGHT = 320, 240
-DICTIONARY_COLUMNS = ["video_id", "tube_id"]
 
 
 def main() -> None:
@@ -121,14 +121,13 @@ def _measure(
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     before = _peak_mib()
     started = time.perf_counter()
-    table = pq.read_table(predictions, read_dictionary=DICTIONARY_COLUMNS)
-    evidence = gather_evidence(table, truth, list(lengths), classes)
+    evidence = gather_evidence(prediction_tables(str(predictions)), truth, list(lengths), classes)
     gathered = time.perf_counter()
     metrics = figures(evidence, classes)
     ended = time.perf_counter()
     result: dict[str, Any] = {
         "videos": metrics["videos"],
-        "detections": len(table),
+        "detections": len(evidence.by_class.boxes.videos),
         "truth_boxes": metrics["truth_boxes"],
         "gathering_seconds": gathered - started,
         "figures_seconds": ended - gathered,

@@ -1,5 +1,6 @@
 """Predictions and ground truth as NumPy columns, one row a box and class, in a defined order."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -55,18 +56,6 @@ class BoxColumns:
             self.tube_scores[rows],
         )
 
-    def widened(self) -> "BoxColumns":
-        """The same in 64 bits, which sums and products need."""
-        return BoxColumns(
-            self.videos.astype(np.int64),
-            self.frames.astype(np.int64),
-            self.tubes.astype(np.int64),
-            self.classes.astype(np.int64),
-            self.boxes.astype(np.float64),
-            self.scores.astype(np.float64),
-            self.tube_scores.astype(np.float64),
-        )
-
     def ordered(self) -> "BoxColumns":
         """The same rows in the order of the class."""
         return self.take(np.lexsort((self.tubes, -self.scores, frame_keys(self))))
@@ -116,21 +105,23 @@ def prediction_batches(
             boxes of one class on one frame, or a video is in two tables.
     """
     seen: set[int] = set()
+    values = pa.array(video_ids, pa.string())
     for table in tables:
-        columns = _columns(table, video_ids)
-        _check(columns, num_classes, "predictions")
-        order = np.argsort(columns.videos, kind="stable")
-        order = order[np.searchsorted(columns.videos, 0, sorter=order) :]
-        videos = columns.videos[order]
-        starts = run_starts(videos)
-        again = seen.intersection(videos[starts].tolist())
+        positions = _codes(table["video_id"], values)
+        order = np.argsort(positions, kind="stable")
+        order = order[np.searchsorted(positions, 0, sorter=order) :]
+        starts = run_starts(positions[order])
+        videos = positions[order[starts]].tolist()
+        again = seen.intersection(videos)
         if again:
             raise UserError(
                 f"predictions: video {video_ids[min(again)]!r} is in two parts, expected its rows in one of them"
             )
-        seen.update(videos[starts].tolist())
+        seen.update(videos)
         for start, end in _portions(starts, len(order)):
-            batch = labelled.keep(columns.take(order[start:end]).widened()).ordered()
+            columns = _columns(_rows(table, order[start:end]), values)
+            _check(columns, num_classes, "predictions")
+            batch = labelled.keep(columns).ordered()
             _check_once(batch, "predictions")
             yield batch
 
@@ -143,12 +134,12 @@ def truth_columns(
     Raises:
         UserError: There is no ground truth of these videos, or it holds impossible values.
     """
-    columns = _columns(truth, sorted(set(video_ids)))
-    columns = columns.take(columns.videos >= 0).widened()
+    values = pa.array(sorted(set(video_ids)), pa.string())
+    columns = _columns(truth.filter(pc.is_in(truth["video_id"], values)), values)
+    _check(columns, num_classes, "truth")
     columns = (columns if labelled is None else labelled.keep(columns)).ordered()
     if not len(columns):
-        raise UserError(f"truth: none of the {len(set(video_ids))} videos evaluated has a box, expected some")
-    _check(columns, num_classes, "truth")
+        raise UserError(f"truth: none of the {len(values)} videos evaluated has a box, expected some")
     _check_once(columns, "truth")
     return columns
 
@@ -159,21 +150,15 @@ def merge_classes(columns: BoxColumns) -> BoxColumns:
     The score is the sum over the classes. As class probabilities sum to at most 1, it is the objectness of the
     box as far as its classes were kept, so the ranking does not depend on how sure the classification is.
     """
-    keys = frame_keys(columns)
-    order = np.lexsort((columns.classes, columns.tubes, keys))
-    starts = run_starts(keys[order], columns.tubes[order])
-    if not len(starts):
-        return columns
-    first = columns.take(order[starts])
-    return BoxColumns(
-        first.videos,
-        first.frames,
-        first.tubes,
-        np.zeros_like(first.classes),
-        first.boxes,
-        np.add.reduceat(columns.scores[order], starts),
-        np.add.reduceat(columns.tube_scores[order], starts),
-    ).ordered()
+    keys = pack(frame_keys(columns), columns.tubes)
+    classless = dataclasses.replace(columns, classes=np.zeros_like(columns.classes))
+    order = np.argsort(keys, kind="stable")
+    starts = run_starts(keys[order])
+    if len(starts) == len(columns):
+        return classless
+    merged = classless.take(order[starts])
+    sums = (np.add.reduceat(scores[order], starts) for scores in (columns.scores, columns.tube_scores))
+    return dataclasses.replace(merged, **dict(zip(("scores", "tube_scores"), sums, strict=True))).ordered()
 
 
 def frame_keys(columns: BoxColumns, span: int | None = None) -> Indices:
@@ -181,6 +166,17 @@ def frame_keys(columns: BoxColumns, span: int | None = None) -> Indices:
     if span is None:
         span = int(columns.frames.max(initial=0)) + 1
     return columns.videos * span + columns.frames
+
+
+def pack(*columns: Indices) -> Indices:
+    """One number for each combination of values, none negative, in the order of the columns."""
+    keys = columns[0].astype(np.int64)
+    for column in columns[1:]:
+        size = int(column.max(initial=0)) + 1
+        if int(keys.max(initial=0)) >= 2**62 // size:
+            keys = np.unique(keys, return_inverse=True)[1]
+        keys = keys * size + column
+    return keys
 
 
 def run_starts(*columns: Indices) -> Indices:
@@ -201,24 +197,31 @@ def position_in_run(values: Indices) -> Indices:
 def _portions(starts: Indices, num_rows: int) -> Iterator[tuple[int, int]]:
     """Joins runs of rows until there are `ROWS_AT_ONCE`."""
     begin = 0
-    for end in [*starts[1:].tolist(), num_rows]:
+    for end in [*starts[1:].tolist(), num_rows] if num_rows else []:
         if end - begin >= ROWS_AT_ONCE or end == num_rows:
             yield begin, end
             begin = end
 
 
-def _columns(table: pa.Table, video_ids: Sequence[str]) -> BoxColumns:
-    """All rows as they come, in the table's own precision; videos that are not evaluated get position -1."""
-    ones = np.ones(len(table), dtype=np.float32)
+def _rows(table: pa.Table, rows: Indices) -> pa.Table:
+    """Some rows of a table, without a copy where they lie side by side."""
+    first, last = int(rows[0]), int(rows[-1])
+    contiguous = last - first + 1 == len(rows) and bool((np.diff(rows) == 1).all())
+    return table.slice(first, len(rows)) if contiguous else table.take(rows)
+
+
+def _columns(table: pa.Table, video_ids: pa.Array) -> BoxColumns:
+    """All rows as they come."""
     scored = "score" in table.column_names
+    ones = np.ones(len(table))
     return BoxColumns(
-        videos=_codes(table["video_id"], pa.array(video_ids, pa.string())),
-        frames=table["frame"].to_numpy(),
+        videos=_codes(table["video_id"], video_ids),
+        frames=table["frame"].to_numpy().astype(np.int64),
         tubes=_codes(table["tube_id"], None),
-        classes=table["class_id"].to_numpy(),
-        boxes=np.stack([table[name].to_numpy() for name in ("x1", "y1", "x2", "y2")], axis=1),
-        scores=table["score"].to_numpy() if scored else ones,
-        tube_scores=table["tube_score"].to_numpy() if scored else ones,
+        classes=table["class_id"].to_numpy().astype(np.int64),
+        boxes=np.stack([table[name].to_numpy() for name in ("x1", "y1", "x2", "y2")], axis=1).astype(np.float64),
+        scores=table["score"].to_numpy().astype(np.float64) if scored else ones,
+        tube_scores=table["tube_score"].to_numpy().astype(np.float64) if scored else ones,
     )
 
 
@@ -232,27 +235,23 @@ def _codes(texts: pa.ChunkedArray, values: pa.Array | None) -> Indices:
     if values is None:
         values = texts.dictionary.take(pc.sort_indices(texts.dictionary))
     positions = pc.fill_null(pc.index_in(texts.dictionary, value_set=values), -1).to_numpy()
-    return positions[texts.indices.to_numpy()] if len(texts) else np.empty(0, dtype=np.int32)
+    return positions[texts.indices.to_numpy()].astype(np.int64) if len(texts) else np.empty(0, dtype=np.int64)
 
 
 def _check(columns: BoxColumns, num_classes: int, what: str) -> None:
-    evaluated = columns.videos >= 0
-    wrong = evaluated & ((columns.classes < 0) | (columns.classes >= num_classes))
+    wrong = (columns.classes < 0) | (columns.classes >= num_classes)
     if wrong.any():
         raise UserError(f"{what}: class_id {columns.classes[wrong][0]} found, expected 0…{num_classes - 1}")
-    if (evaluated & (columns.frames < 0)).any():
+    if (columns.frames < 0).any():
         raise UserError(f"{what}: frame {columns.frames.min()} found, expected 0 or more")
     for name, values in (("score", columns.scores), ("tube_score", columns.tube_scores), ("box", columns.boxes)):
-        finite = np.isfinite(values) if values.ndim == 1 else np.isfinite(values).all(axis=1)
-        if (evaluated & ~finite).any():
+        if not np.isfinite(values).all():
             raise UserError(f"{what}: a {name} is not a finite number")
-    inside_out = (columns.boxes[:, 2] < columns.boxes[:, 0]) | (columns.boxes[:, 3] < columns.boxes[:, 1])
-    if (evaluated & inside_out).any():
+    if (columns.boxes[:, 2:] < columns.boxes[:, :2]).any():
         raise UserError(f"{what}: a box has x2 < x1 or y2 < y1")
 
 
 def _check_once(columns: BoxColumns, what: str) -> None:
-    keys = (columns.classes, columns.tubes, frame_keys(columns))
-    order = np.lexsort(keys)
-    if len(run_starts(*(key[order] for key in keys))) != len(columns):
+    keys = np.sort(pack(frame_keys(columns), columns.tubes, columns.classes))
+    if (keys[1:] == keys[:-1]).any():
         raise UserError(f"{what}: a tube has two boxes of one class on one frame, expected one")

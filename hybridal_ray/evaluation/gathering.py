@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybridal_ray.evaluation.boxes import Indices
-from hybridal_ray.evaluation.columns import BoxColumns, frame_keys, merge_classes
+from hybridal_ray.evaluation.columns import BoxColumns, frame_keys, merge_classes, pack
 from hybridal_ray.evaluation.conventions import CONVENTIONS, FRAME_THRESHOLDS
 from hybridal_ray.evaluation.mask_shares import MaskShares
 from hybridal_ray.evaluation.matching import NONE, match_ranked
@@ -26,7 +26,7 @@ POLICIES = tuple(sorted({(convention.plus_one, convention.best_of_all) for conve
 
 @dataclass(frozen=True)
 class BoxHits:
-    """Boxes by video, frame, then best score first: the order in which ties are broken.
+    """Boxes by class, best score first, ties by video, frame and tube.
 
     Attributes:
         videos: (n,), 32 bits.
@@ -41,16 +41,20 @@ class BoxHits:
     hits: dict[Policy, npt.NDArray[np.uint16]]
 
     @classmethod
-    def joined(cls, parts: Sequence["BoxHits"]) -> "BoxHits":
-        """The boxes of all parts, videos in order."""
+    def ranked(cls, parts: Sequence["BoxHits"]) -> "BoxHits":
+        """The boxes of all parts, of which each has its own by video, frame, score and tube."""
         videos = np.concatenate([part.videos for part in parts])
-        order = np.argsort(videos, kind="stable")
-        return cls(
-            videos[order],
-            np.concatenate([part.classes for part in parts])[order],
-            np.concatenate([part.scores for part in parts])[order],
-            {policy: np.concatenate([part.hits[policy] for part in parts])[order] for policy in parts[0].hits},
-        )
+        classes = np.concatenate([part.classes for part in parts])
+        scores = np.concatenate([part.scores for part in parts])
+        of_classes = [_ranking(np.flatnonzero(classes == k), videos, scores) for k in np.unique(classes)]
+        order = np.concatenate([np.empty(0, dtype=np.int64), *of_classes])
+        hits = {policy: np.concatenate([part.hits[policy] for part in parts])[order] for policy in parts[0].hits}
+        return cls(videos[order], classes[order], scores[order], hits)
+
+    def rows_of(self, class_id: int) -> slice:
+        """Where the boxes of a class are."""
+        first, end = np.searchsorted(self.classes, [class_id, class_id + 1])
+        return slice(int(first), int(end))
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,7 @@ class _Comparing:
     def __init__(self, true: BoxColumns, policies: Sequence[Policy], thresholds: Sequence[float]) -> None:
         self._true, self._policies, self._thresholds = true, policies, thresholds
         self._tubes, self._tube_of_box = gather_tubes(true)
-        contended = frame_keys(true) * (true.classes.max(initial=0) + 1) + true.classes
-        self._groups = np.unique(contended, return_inverse=True)[1]
+        self._groups = np.unique(pack(frame_keys(true), true.classes), return_inverse=True)[1]
         self._parts: list[tuple[BoxHits, Tubes, TubePairs]] = []
 
     def add(self, batch: BoxColumns) -> None:
@@ -136,7 +139,13 @@ class _Comparing:
     def result(self) -> Comparison:
         boxes, tubes, pairs = zip(*self._parts, strict=True)
         offsets = np.cumsum([0, *map(len, tubes[:-1])]).tolist()
-        return Comparison(BoxHits.joined(boxes), join_tubes(tubes), self._tubes, join_pairs(pairs, offsets))
+        return Comparison(BoxHits.ranked(boxes), join_tubes(tubes), self._tubes, join_pairs(pairs, offsets))
+
+
+def _ranking(rows: Indices, videos: Indices, scores: npt.NDArray[np.float32]) -> Indices:
+    """The rows by score, best first, ties by video."""
+    rows = rows[np.argsort(videos[rows], kind="stable")]
+    return rows[np.argsort(-scores[rows], kind="stable")]
 
 
 def _bits(hits: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint16]:

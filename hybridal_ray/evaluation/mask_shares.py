@@ -6,12 +6,14 @@ A predictions table holds boxes, so the mask of a frame is the union of its boxe
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from hybridal_ray.evaluation.boxes import Floats, Indices
 from hybridal_ray.evaluation.columns import BoxColumns, frame_keys, run_starts
 from hybridal_ray.evaluation.conventions import FRAME_THRESHOLDS
 
-CELLS_AT_ONCE = 500_000  # of the grids on which unions are measured
+CELLS_AT_ONCE = 250_000  # of the grids on which unions are measured
+WORD_BITS = 64
 
 
 class MaskShares:
@@ -78,8 +80,8 @@ class MaskShares:
 def union_areas(boxes: Floats, counts: Indices) -> Floats:
     """The area that some boxes cover together, exactly.
 
-    The edges of the boxes of a set cut the plane into a grid; a cell is covered when more boxes began to the upper left
-    of it than have ended.
+    The edges of the boxes of a set cut the plane into a grid; a cell is covered when a box spans both its row and its
+    column.
 
     Args:
         boxes: (n, 4), set after set.
@@ -112,15 +114,32 @@ def _union_areas(boxes: Floats) -> Floats:
         np.put_along_axis(rank, order, np.arange(2 * count)[None], axis=1)
         edges.append(np.take_along_axis(raw, order, axis=1))
         ranks.append(rank)
-    (left, right), (top, bottom) = ((rank[:, :count], rank[:, count:]) for rank in ranks)
-    begun = np.zeros((sets, 2 * count, 2 * count), dtype=np.int16)
-    number = np.arange(sets)[:, None]
-    begun[number, top, left] = begun[number, bottom, right] = 1  # every edge has a rank of its own: none collide
-    begun[number, top, right] = begun[number, bottom, left] = -1
-    covered = np.cumsum(np.cumsum(begun, axis=1, dtype=np.int16), axis=2, dtype=np.int16) > 0
+    covered = np.zeros((sets, 2 * count, 2 * count), dtype=bool)
+    for begin in range(0, count, WORD_BITS):
+        rows, columns = (_boxes_within(rank, begin, count) for rank in ranks[::-1])
+        covered |= (rows[:, :, None] & columns[:, None, :]) != 0
     widths, heights = (np.diff(edge, axis=1, append=edge[:, -1:]) for edge in edges)
-    rows = np.matmul(covered.astype(np.float64), widths[:, :, None])[:, :, 0]
-    return (rows * heights).sum(axis=1)
+    in_rows = np.matmul(covered.astype(np.float64), widths[:, :, None])[:, :, 0]
+    return (in_rows * heights).sum(axis=1)
+
+
+def _boxes_within(ranks: Indices, first: int, count: int) -> npt.NDArray[np.uint64]:
+    """Which boxes span each cell along one axis, a bit each: a box from `first` on is entered and left once.
+
+    Args:
+        ranks: (s, 2n), the cell at which each box begins, then the cell at which each ends.
+        first: Of at most `WORD_BITS` boxes that are told.
+        count: n.
+
+    Returns:
+        (s, 2n).
+    """
+    some = np.arange(first, min(first + WORD_BITS, count))
+    bits = np.uint64(1) << (some - first).astype(np.uint64)
+    turns = np.zeros(ranks.shape, dtype=np.uint64)
+    for corner in (0, count):
+        np.put_along_axis(turns, ranks[:, some + corner], bits[None], axis=1)  # no two edges have the same rank
+    return np.bitwise_xor.accumulate(turns, axis=1)
 
 
 def _joined_sets(

@@ -16,7 +16,7 @@ from hybridal_ray.evaluation.conventions import (
     TUBE_THRESHOLDS,
     Convention,
 )
-from hybridal_ray.evaluation.gathering import Comparison, Evidence, gather
+from hybridal_ray.evaluation.gathering import Evidence, gather
 from hybridal_ray.evaluation.mask_shares import MaskShares
 from hybridal_ray.evaluation.matching import NONE
 from hybridal_ray.evaluation.pairing import Tubes
@@ -105,9 +105,13 @@ def figures(evidence: Evidence, classes: Sequence[str], *, resamples: int = RESA
         ``truth_tubes``, ``conventions`` with the figures of the others, and ``intervals``.
     """
     draws = draw_videos(evidence.num_videos, resamples, seed)
-    by_convention = {
-        convention.name: _average_precisions(evidence, convention, len(classes), draws) for convention in CONVENTIONS
-    }
+    by_convention: dict[str, Figures] = {}
+    frame_figures: dict[tuple[Any, ...], Figures] = {}
+    for convention in CONVENTIONS:
+        choices = (convention.plus_one, convention.best_of_all, convention.area, convention.absent_class)
+        if choices not in frame_figures:
+            frame_figures[choices] = _of_frames(evidence, convention, len(classes), draws)
+        by_convention[convention.name] = frame_figures[choices] | _of_videos(evidence, convention, len(classes), draws)
     by_convention[CAPSNET] = _shares(evidence.shares, len(classes), draws)
     overall: Metrics = {}
     intervals: dict[str, list[float]] = {}
@@ -177,24 +181,21 @@ def best_classes(tubes: Tubes) -> Mapping[tuple[int, int], int]:
     return dict(zip(keys, tubes.classes[ascending].tolist(), strict=True))  # the last one written is the best
 
 
-def _average_precisions(evidence: Evidence, convention: Convention, num_classes: int, draws: Floats) -> Figures:
-    """Every figure of a convention: (classes,), and (resamples, classes)."""
-    comparison: Comparison = evidence.by_class
+def _of_frames(evidence: Evidence, convention: Convention, num_classes: int, draws: Floats) -> Figures:
     true = evidence.true
-    found = _measure(
-        (
-            box_ranking(comparison, true.videos[true.classes == class_id], class_id, convention)
-            for class_id in range(num_classes)
-        ),
-        convention,
-        draws,
-        _FRAME,
+    rankings = (
+        box_ranking(evidence.by_class, true.videos[true.classes == class_id], class_id, convention)
+        for class_id in range(num_classes)
     )
-    if convention.tubes:
-        matched = match_tubes(comparison, convention, TUBE_THRESHOLDS)
-        rankings = (tube_ranking(comparison, matched, class_id) for class_id in range(num_classes))
-        found |= _measure(rankings, convention, draws, _VIDEO)
-    return found
+    return _measure(rankings, convention, draws, _FRAME)
+
+
+def _of_videos(evidence: Evidence, convention: Convention, num_classes: int, draws: Floats) -> Figures:
+    if not convention.tubes:
+        return {}
+    matched = match_tubes(evidence.by_class, convention, TUBE_THRESHOLDS)
+    rankings = (tube_ranking(evidence.by_class, matched, class_id) for class_id in range(num_classes))
+    return _measure(rankings, convention, draws, _VIDEO)
 
 
 def _measure(
@@ -212,7 +213,7 @@ def _measure(
 
 
 def _shares(shares: MaskShares, num_classes: int, draws: Floats) -> Figures:
-    """The figures of `capsnet`, as `_average_precisions` gives those of others."""
+    """The figures of `capsnet`."""
     found: Figures = {}
     weights = np.concatenate([np.ones((1, draws.shape[1])), draws])[:, shares.videos]
     of_class = (shares.classes[:, None] == np.arange(num_classes)).astype(np.float64)

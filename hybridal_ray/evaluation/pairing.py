@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from hybridal_ray.evaluation.boxes import Floats, Indices, overlap_of_boxes
-from hybridal_ray.evaluation.columns import BoxColumns, frame_keys
+from hybridal_ray.evaluation.columns import BoxColumns, frame_keys, pack
 from hybridal_ray.evaluation.conventions import Convention, Temporal
 from hybridal_ray.evaluation.matching import Pairs
 
@@ -109,8 +109,7 @@ def gather_tubes(columns: BoxColumns) -> tuple[Tubes, Indices]:
     Returns:
         The tubes by video, tube and class; and (rows,), the tube of each row.
     """
-    num_tubes, num_classes = columns.tubes.max(initial=0) + 1, columns.classes.max(initial=0) + 1
-    keys = (columns.videos * np.int64(num_tubes) + columns.tubes) * num_classes + columns.classes
+    keys = pack(columns.videos, columns.tubes, columns.classes)
     _, first, tube_of_row = np.unique(keys, return_index=True, return_inverse=True)
     count = len(first)
     last = np.empty(count, dtype=np.int64)

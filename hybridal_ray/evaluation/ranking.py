@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from hybridal_ray.evaluation.average_precision import Area, steps_of
 from hybridal_ray.evaluation.boxes import Floats, Indices
+from hybridal_ray.evaluation.columns import pack
 from hybridal_ray.evaluation.conventions import FRAME_THRESHOLDS, Convention
 from hybridal_ray.evaluation.gathering import BoxHits, Comparison
 from hybridal_ray.evaluation.matching import NONE, Pairs, match_ranked
@@ -70,8 +71,7 @@ def draw_videos(num_videos: int, resamples: int, seed: int) -> Floats:
 def box_ranking(comparison: Comparison, truth_videos: Indices, class_id: int, convention: Convention) -> Ranking:
     """The boxes of a class, with their hits at `FRAME_THRESHOLDS`."""
     boxes: BoxHits = comparison.boxes
-    rows = np.flatnonzero(boxes.classes == class_id)
-    rows = rows[np.argsort(-boxes.scores[rows], kind="stable")]
+    rows = boxes.rows_of(class_id)
     bits = boxes.hits[convention.plus_one, convention.best_of_all][rows]
     hits = (bits[:, None] >> np.arange(len(FRAME_THRESHOLDS), dtype=np.uint16) & 1).astype(bool)
     return Ranking(boxes.videos[rows], hits, truth_videos)
@@ -90,8 +90,7 @@ def match_tubes(comparison: Comparison, convention: Convention, thresholds: tupl
     same = np.flatnonzero(tubes.classes[pairs.detections] == truth.classes[pairs.truth])
     same = same[np.lexsort((pairs.truth[same], rank[pairs.detections[same]]))]
     overlaps = tube_overlaps(pairs, tubes, truth, convention)
-    contended = truth.videos * (truth.classes.max(initial=0) + 1) + truth.classes
-    groups = np.unique(contended, return_inverse=True)[1]
+    groups = np.unique(pack(truth.videos, truth.classes), return_inverse=True)[1]
     candidates = Pairs(rank[pairs.detections[same]], pairs.truth[same], overlaps[same])
     by_rank = match_ranked(candidates, groups, len(tubes), thresholds, best_of_all=convention.best_of_all)
     return by_rank[rank]
