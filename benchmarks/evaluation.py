@@ -100,7 +100,9 @@ def jittered(truth: pa.Table, lengths: dict[str, int], detections: int, seed: in
             noise = generator.normal(0, generator.uniform(0.01, 0.15), path.shape) * sides
             tubes.append(path + noise)
         found = np.concatenate(tubes)
-        corners = np.concatenate([np.minimum(found[:, :2], found[:, 2:]), np.maximum(found[:, :2], found[:, 2:])], axis=1)
+        corners = np.concatenate(
+            [np.minimum(found[:, :2], found[:, 2:]), np.maximum(found[:, :2], found[:, 2:])], axis=1
+        )
         right = generator.random(detections) < 0.5
         classes = np.where(right, own["class_id"][0].as_py(), generator.integers(0, num_classes, detections))
         columns = {
@@ -115,9 +117,7 @@ def jittered(truth: pa.Table, lengths: dict[str, int], detections: int, seed: in
         yield pa.table(columns).select(PREDICTIONS_SCHEMA.names).cast(PREDICTIONS_SCHEMA)
 
 
-def _measure(
-    predictions: Path, truth: pa.Table, lengths: dict[str, int], classes: list[str], out: Path
-) -> None:
+def _measure(predictions: Path, truth: pa.Table, lengths: dict[str, int], classes: list[str], out: Path) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     before = _peak_mib()
     started = time.perf_counter()

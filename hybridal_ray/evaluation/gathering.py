@@ -16,7 +16,15 @@ from hybridal_ray.evaluation.columns import BoxColumns, frame_keys, merge_classe
 from hybridal_ray.evaluation.conventions import CONVENTIONS, FRAME_THRESHOLDS
 from hybridal_ray.evaluation.mask_shares import MaskShares
 from hybridal_ray.evaluation.matching import NONE, match_ranked
-from hybridal_ray.evaluation.pairing import TubePairs, Tubes, gather_tubes, join_pairs, join_tubes, pair_boxes, pair_tubes
+from hybridal_ray.evaluation.pairing import (
+    TubePairs,
+    Tubes,
+    gather_tubes,
+    join_pairs,
+    join_tubes,
+    pair_boxes,
+    pair_tubes,
+)
 
 LOCALISATION_THRESHOLDS = (0.5,)
 Policy = tuple[bool, bool]  # plus_one, best_of_all: what the matching of boxes depends on; conventions share it

@@ -262,5 +262,3 @@ def _interval(resampled: Floats) -> list[float] | None:
 
 def _or_none(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-

@@ -133,9 +133,7 @@ def gather_tubes(columns: BoxColumns) -> tuple[Tubes, Indices]:
     return tubes, tube_of_row
 
 
-def pair_tubes(
-    pairs: BoxPairs, tube_of_detection: Indices, tube_of_truth: Indices, num_true_tubes: int
-) -> TubePairs:
+def pair_tubes(pairs: BoxPairs, tube_of_detection: Indices, tube_of_truth: Indices, num_true_tubes: int) -> TubePairs:
     """Sums the pairs of boxes up by pairs of tubes."""
     keys = tube_of_detection[pairs.detections] * num_true_tubes + tube_of_truth[pairs.truth]
     distinct, of_pair = np.unique(keys, return_inverse=True)

@@ -106,5 +106,3 @@ def tube_ranking(comparison: Comparison, matched: Indices, class_id: int) -> Ran
 
 def _table(cells: Indices, videos: int, steps: int) -> npt.NDArray[np.float32]:
     return np.bincount(cells, minlength=videos * steps).reshape(videos, steps).astype(np.float32)
-
-

@@ -156,7 +156,9 @@ def mask_shares(predictions, truth, num_classes, thresholds, whole_videos):
                 for f in frames
             ]
             if whole_videos:
-                masks = [tuple({(f, *p) for f, pair in zip(frames, masks, strict=True) for p in pair[k]} for k in (0, 1))]
+                masks = [
+                    tuple({(f, *p) for f, pair in zip(frames, masks, strict=True) for p in pair[k]} for k in (0, 1))
+                ]
             overlaps += [len(a & b) / len(a | b) for a, b in masks]
         if overlaps:
             classes.append([sum(o >= t for o in overlaps) / len(overlaps) for t in thresholds])

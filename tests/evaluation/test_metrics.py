@@ -1,7 +1,6 @@
 """Oracles: an evaluator written as loops (`brute_force`), and cases worked out by hand."""
 
 import brute_force
-import numpy as np
 import pytest
 from tables import AWAY, BOX, CLASSES, evaluate, perfect, prediction_row, random_tables, shrunk, truth_row
 
