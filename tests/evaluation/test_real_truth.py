@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.io import loadmat
+from tables import truth_row, truth_table
 
 from hybridal_ray.evaluation.ava_csv import read_ava_predictions, read_ava_truth
 from hybridal_ray.evaluation.metrics import evaluate_predictions
-from hybridal_ray.pool.formats.jhmdb_21 import ingest_jhmdb_21
+from hybridal_ray.pool.masks import box_of_mask
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
 
 pytestmark = pytest.mark.data
@@ -96,35 +98,28 @@ def test_jitter_to_iou_0_6_passes_0_5_and_fails_0_75(ucf101_24):
 
 
 @pytest.fixture(scope="module")
-def jhmdb_21(hybridal_data, tmp_path_factory):
-    """A class of J-HMDB-21."""
-    folder = hybridal_data / "jhmdb21"
-    chosen = tmp_path_factory.mktemp("jhmdb")
-    for kind in ("videos", "masks"):
-        for name in ("clap", "jump"):
-            (chosen / kind).mkdir(exist_ok=True)
-            (chosen / kind / name).symlink_to(folder / kind / name)
-    return ingest_jhmdb_21(
-        chosen / "videos",
-        chosen / "masks",
-        folder / "source_groups.json",
-        str(chosen / "pool"),
-        test_fraction=0.5,
-        seed=0,
-    )
+def jhmdb_21(hybridal_data):
+    """The boxes around every mask of J-HMDB-21."""
+    files = sorted((hybridal_data / "jhmdb21" / "masks").glob("*/*.mat"))
+    assert len(files) == 747
+    classes = sorted({file.parent.name for file in files})
+    rows = []
+    for file in files:
+        masks = np.moveaxis(loadmat(file)["part_mask"], 2, 0) > 0
+        for frame, box in enumerate(map(box_of_mask, masks)):
+            if box is not None:
+                rows.append(truth_row(frame, box, video=file.stem, class_id=classes.index(file.parent.name)))
+    return truth_table(rows), sorted({file.stem for file in files}), classes
 
 
 @pytest.mark.slow
-def test_perfect_predictions_of_jhmdb_21_give_one_under_every_convention(jhmdb_21):
-    videos = jhmdb_21.videos["video_id"].to_pylist()
-    truth = jhmdb_21.tubes
-    metrics = evaluate_predictions(as_predictions(truth), truth, videos, jhmdb_21.classes, resamples=0)
-    wanted = [name for name in ALL if not name.startswith("act/")]  # counts the 19 classes that are not here as 0
-    assert {name: metrics[name] for name in wanted} == dict.fromkeys(wanted, pytest.approx(1.0, abs=1e-12))
-    for name in ("clap", "jump"):
-        of_class = metrics["per_class"][name]["conventions"]["act"]
-        assert of_class == dict.fromkeys(of_class, pytest.approx(1.0, abs=1e-12))
+def test_ground_truth_of_jhmdb_21_gives_one_and_its_jitter_0_75_none(jhmdb_21):
+    truth, videos, classes = jhmdb_21
+    metrics = evaluate_predictions(as_predictions(truth), truth, videos, classes, resamples=0)
+    assert {name: metrics[name] for name in ALL} == dict.fromkeys(ALL, pytest.approx(1.0, abs=1e-12))
     moved = as_predictions(truth, shifted(truth, 0.6))
-    metrics = evaluate_predictions(moved, truth, videos, jhmdb_21.classes, resamples=0)
-    assert metrics["frame_map@0.5"] == metrics["video_map@0.5"] == pytest.approx(1.0, abs=1e-12)
-    assert metrics["video_map@0.75"] == 0.0
+    metrics = evaluate_predictions(moved, truth, videos, classes, resamples=0)
+    for convention in ("strict", "act", "multisports", "capsnet"):
+        assert metrics[f"{convention}/frame_map@0.5"] == pytest.approx(1.0, abs=1e-12)
+        assert metrics[f"{convention}/video_map@0.5"] == pytest.approx(1.0, abs=1e-12)
+        assert metrics[f"{convention}/video_map@0.75"] == 0.0
