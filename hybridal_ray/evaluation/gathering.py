@@ -87,27 +87,27 @@ class Evidence:
     """All that figures are made of.
 
     Attributes:
-        num_videos: Videos evaluated.
+        video_ids: Videos evaluated, sorted: positions of videos are indices into them.
         true: The true boxes.
         by_class: Predictions and truth, a row a class.
         actors: The same with all classes made one.
         shares: For the convention `capsnet`.
     """
 
-    num_videos: int
+    video_ids: Sequence[str]
     true: BoxColumns
     by_class: Comparison
     actors: Comparison
     shares: MaskShares
 
 
-def gather(batches: Iterable[BoxColumns], true: BoxColumns, num_videos: int) -> Evidence:
+def gather(batches: Iterable[BoxColumns], true: BoxColumns, video_ids: Sequence[str]) -> Evidence:
     """Compares predictions with the truth, portion by portion.
 
     Args:
         batches: Whole videos each, in the order of `BoxColumns`; no video in two of them.
         true: The truth of all videos.
-        num_videos: Videos evaluated.
+        video_ids: Videos evaluated, sorted: positions of videos are indices into them.
     """
     by_class = _Comparing(true, POLICIES, FRAME_THRESHOLDS)
     actors = _Comparing(merge_classes(true), (STRICT_POLICY,), LOCALISATION_THRESHOLDS)
@@ -117,7 +117,7 @@ def gather(batches: Iterable[BoxColumns], true: BoxColumns, num_videos: int) -> 
         by_class.add(batch)
         actors.add(merged)
         shares.add(merged, true.take(np.isin(true.videos, np.unique(batch.videos))))
-    return Evidence(num_videos, true, by_class.result(), actors.result(), shares)
+    return Evidence(video_ids, true, by_class.result(), actors.result(), shares)
 
 
 class _Comparing:

@@ -83,7 +83,7 @@ def gather_evidence(
     rows = LabelledRows(labelled, ids)
     true = truth_columns(truth, ids, len(classes), rows)
     tables = [predictions] if isinstance(predictions, pa.Table) else predictions
-    return gather(prediction_batches(tables, ids, len(classes), rows), true, len(ids))
+    return gather(prediction_batches(tables, ids, len(classes), rows), true, ids)
 
 
 def figures(evidence: Evidence, classes: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0) -> Metrics:
@@ -104,7 +104,7 @@ def figures(evidence: Evidence, classes: Sequence[str], *, resamples: int = RESA
         each class ``frame_ap@0.5`` and so on of ``strict`` (None without ground truth), ``truth_boxes``,
         ``truth_tubes``, ``conventions`` with the figures of the others, and ``intervals``.
     """
-    draws = draw_videos(evidence.num_videos, resamples, seed)
+    draws = draw_videos(len(evidence.video_ids), resamples, seed)
     by_convention: dict[str, Figures] = {}
     frame_figures: dict[tuple[Any, ...], Figures] = {}
     for convention in CONVENTIONS:
@@ -130,7 +130,7 @@ def figures(evidence: Evidence, classes: Sequence[str], *, resamples: int = RESA
         **strict,
         "frame_ap_localisation@0.5": float(localisation.areas(STRICT.area)[0]),
         "tube_class_accuracy": tube_class_accuracy(evidence),
-        "videos": evidence.num_videos,
+        "videos": len(evidence.video_ids),
         "truth_boxes": len(evidence.true),
         "truth_tubes": len(evidence.by_class.true_tubes),
         "intervals": intervals if resamples else {},
