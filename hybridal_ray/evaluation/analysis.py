@@ -97,7 +97,9 @@ def calibration(evidence: Evidence) -> dict[str, Any]:
     boxes = evidence.by_class.boxes
     box_hits = (boxes.hits[STRICT.plus_one, STRICT.best_of_all] & 1).astype(bool)
     return {
-        "class_scores": reliability(np.minimum(shares, 1.0), np.array([claim in known for claim in claims], dtype=bool)),
+        "class_scores": reliability(
+            np.minimum(shares, 1.0), np.array([claim in known for claim in claims], dtype=bool)
+        ),
         "box_scores": reliability(boxes.scores, box_hits),
     }
 
@@ -123,7 +125,9 @@ def breakdowns(
         bounds = [-np.inf, *np.quantile(values, [1 / 3, 2 / 3]), np.inf]
         parts = zip(names, bounds[:-1], bounds[1:], strict=True)
         result[measure] = [
-            _part(comparison, diagnosis, num_classes, name, (own > low) & (own <= high), (values > low) & (values <= high))
+            _part(
+                comparison, diagnosis, num_classes, name, (own > low) & (own <= high), (values > low) & (values <= high)
+            )
             | {"from": _finite(low), "to": _finite(high)}
             for name, low, high in parts
         ]

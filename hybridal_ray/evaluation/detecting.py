@@ -78,9 +78,7 @@ def detect_video(
     Raises:
         UnreadableVideo: The video does not decode.
     """
-    maps = video_maps(
-        detector, spec, video, device=device, batch_clips=batch_clips, feature_cache=feature_cache
-    )
+    maps = video_maps(detector, spec, video, device=device, batch_clips=batch_clips, feature_cache=feature_cache)
     return prediction_rows(maps, video, settings)
 
 

@@ -27,13 +27,39 @@ def prediction_tables(location: str) -> Iterator[pa.Table]:
     Raises:
         UserError: There is no file, it is not Parquet, or lacks a column.
     """
-    files = [location] if location.endswith(".parquet") else storage.list_files(location, suffix=".parquet")
+    files = [location] if location.endswith(".parquet") else _parts(location)
     if not files or not storage.exists(files[0]):
         raise UserError(f"{location}: no predictions are there; expected a Parquet file, or a directory of some")
     for file in files:
         system, path = storage.filesystem(file)
         with system.open_input_file(path) as stream:
             yield from _tables(stream, file)
+
+
+def _parts(directory: str) -> list[str]:
+    """The part files of a pass; of a chunk that was split and finished whole after all, the whole counts."""
+    files = {file: file.rpartition("/")[2] for file in storage.list_files(directory, suffix=".parquet")}
+    whole = set(files.values())
+    return [file for file, name in files.items() if f"{name.rpartition('-')[0]}.parquet" not in whole]
+
+
+def join_predictions(directory: str, location: str) -> int:
+    """Writes the predictions of a directory into one file, portion by portion.
+
+    Returns:
+        The rows written.
+    """
+    system, path = storage.filesystem(location)
+    if not storage.is_uri(location):
+        system.create_dir(path.rpartition("/")[0])
+    partial = f"{path}.partial"
+    rows = 0
+    with pq.ParquetWriter(partial, PREDICTIONS_SCHEMA, filesystem=system) as writer:
+        for table in prediction_tables(directory):
+            writer.write_table(table.cast(PREDICTIONS_SCHEMA))
+            rows += len(table)
+    system.move(partial, path)
+    return rows
 
 
 def _tables(stream: pa.NativeFile, source: str) -> Iterator[pa.Table]:

@@ -42,8 +42,6 @@ def suppress_tubes(tubes: Sequence[Tube], iou: float, how: TubeScore) -> list[Tu
     kept: list[int] = []
     for candidate in sorted(range(len(tubes)), key=lambda index: (-scores[index], index)):
         own = tubes[candidate]
-        if all(
-            tube_overlap(own.frames, own.boxes, tubes[other].frames, tubes[other].boxes) <= iou for other in kept
-        ):
+        if all(tube_overlap(own.frames, own.boxes, tubes[other].frames, tubes[other].boxes) <= iou for other in kept):
             kept.append(candidate)
     return [tubes[index] for index in sorted(kept)]

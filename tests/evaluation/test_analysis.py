@@ -63,7 +63,12 @@ def test_of_several_moved_to_one_actor_only_the_best_stays():
 def test_confusion_counts_actors_missed_and_made_up():
     truth = TRUTH + [truth_row(frame, AWAY, tube="b", class_id=1) for frame in FRAMES]
     predictions = tube(FRAMES, tube="p", class_id=2) + tube(FRAMES, (0, 80, 9, 99), tube="q", class_id=1)
-    assert analysis(predictions, truth)["confusion"]["matrix"] == [[0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0], [0, 1, 0, 0]]
+    assert analysis(predictions, truth)["confusion"]["matrix"] == [
+        [0, 0, 1, 0],
+        [0, 0, 0, 1],
+        [0, 0, 0, 0],
+        [0, 1, 0, 0],
+    ]
 
 
 def test_class_scores_are_shares_of_the_sum():
