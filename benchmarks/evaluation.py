@@ -83,7 +83,7 @@ def jittered(truth: pa.Table, lengths: dict[str, int], detections: int, seed: in
     """Tubes as long as each video around its true ones, a table a video."""
     generator = np.random.default_rng(seed)
     num_classes = int(np.max(truth["class_id"].to_numpy())) + 1
-    rows = {video: [] for video in lengths}
+    rows: dict[str, list[int]] = {video: [] for video in lengths}
     for number, video in enumerate(truth["video_id"].to_pylist()):
         rows[video].append(number)
     for video, length in lengths.items():

@@ -1,7 +1,7 @@
 """Detections in the pickles of ACT, MOC and MultiSports: boxes of frames, or tubes, by class number.
 
-Boxes of frames are an (n, 8) array of video number, frame, class, score, x1, y1, x2, y2. Tubes are a dict from the class
-to a list of (video, score, array of frame, x1, y1, x2, y2 and perhaps the box's own score). Frames count from 1.
+Boxes of frames are an (n, 8) array of video number, frame, class, score, x1, y1, x2, y2. Tubes are a dict from the
+class to a list of (video, score, array of frame, x1, y1, x2, y2 and perhaps the box's own score). Frames count from 1.
 """
 
 from collections.abc import Iterator, Sequence
@@ -67,11 +67,13 @@ def _tube(class_id: int, number: int, tube: Any, location: str) -> pa.Table:
         own = boxes[:, TUBE_FIELDS] if boxes.shape[1] > TUBE_FIELDS else np.full(len(boxes), float(score))
     except (TypeError, ValueError) as error:
         raise UserError(
-            f"{location}: tube {number} of class {class_id} is {error}, expected (video, score, (m, {TUBE_FIELDS}) array)"
+            f"{location}: tube {number} of class {class_id} is {error}, expected (video, score, "
+            f"(m, {TUBE_FIELDS}) array)"
         ) from error
     count = len(boxes)
-    names = [[str(video)] * count, [f"class-{class_id}-tube-{number:06d}"] * count]
-    return _table(*names, boxes[:, 0] - 1, np.full(count, class_id), own, np.full(count, float(score)), boxes[:, 1:5])
+    videos, tubes = [str(video)] * count, [f"class-{class_id}-tube-{number:06d}"] * count
+    classes, tube_scores = np.full(count, class_id), np.full(count, float(score))
+    return _table(videos, tubes, boxes[:, 0] - 1, classes, own, tube_scores, boxes[:, 1:5])
 
 
 def _table(

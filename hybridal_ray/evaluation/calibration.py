@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hybridal_ray.evaluation.boxes import Floats
-
 BINS = 15
 
 
-def reliability(confidences: Floats, right: npt.NDArray[np.bool_], bins: int = BINS) -> dict[str, Any] | None:
+def reliability(
+    confidences: npt.NDArray[np.floating], right: npt.NDArray[np.bool_], bins: int = BINS
+) -> dict[str, Any] | None:
     """Compares what was said with what came true, in bins of equal width (Guo et al., ICML 2017).
 
     Args:

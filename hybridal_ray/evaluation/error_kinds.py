@@ -1,7 +1,8 @@
 """What is wrong with the tubes that were not matched, and how much mending each kind of error would gain.
 
-After Bolya et al., "TIDE: A General Toolbox for Identifying Object Detection Errors", ECCV 2020, with the error of place
-split into space and time: a tube IoU is the product of the two, so each suffices from the square root of the threshold.
+After Bolya et al., "TIDE: A General Toolbox for Identifying Object Detection Errors", ECCV 2020, with the error of
+place split into space and time: a tube IoU is the product of the two, so each suffices from the square root of the
+threshold.
 """
 
 from dataclasses import dataclass

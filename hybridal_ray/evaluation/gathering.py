@@ -43,8 +43,8 @@ class BoxHits:
         hits: (n,) by policy; bit k tells whether the box was matched at the k-th threshold.
     """
 
-    videos: Indices
-    classes: Indices
+    videos: npt.NDArray[np.int32]
+    classes: npt.NDArray[np.int16]
     scores: npt.NDArray[np.float32]
     hits: dict[Policy, npt.NDArray[np.uint16]]
 
@@ -150,7 +150,7 @@ class _Comparing:
         return Comparison(BoxHits.ranked(boxes), join_tubes(tubes), self._tubes, join_pairs(pairs, offsets))
 
 
-def _ranking(rows: Indices, videos: Indices, scores: npt.NDArray[np.float32]) -> Indices:
+def _ranking(rows: Indices, videos: npt.NDArray[np.int32], scores: npt.NDArray[np.float32]) -> Indices:
     """The rows by score, best first, ties by video."""
     rows = rows[np.argsort(videos[rows], kind="stable")]
     return rows[np.argsort(-scores[rows], kind="stable")]

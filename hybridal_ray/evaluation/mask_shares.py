@@ -1,8 +1,9 @@
 """The figures of the convention ``capsnet``: the share of frames, or of videos, whose one mask is good enough.
 
-VideoCapsuleNet (Duarte et al., NeurIPS 2018) and its successors report these as "f-mAP" and "v-mAP". There are no scores
-and no false positives, and the class that was predicted plays no part; what is averaged over is the class of the truth.
-A predictions table holds boxes, so the mask of a frame is the union of its boxes, of the prediction as of the truth.
+VideoCapsuleNet (Duarte et al., NeurIPS 2018) and its successors report these as "f-mAP" and "v-mAP". There are no
+scores and no false positives, and the class that was predicted plays no part; what is averaged over is the class of
+the truth. A predictions table holds boxes, so the mask of a frame is the union of its boxes, of the prediction as of
+the truth.
 """
 
 import numpy as np

@@ -114,7 +114,7 @@ def figures(evidence: Evidence, classes: Sequence[str], *, resamples: int = RESA
         by_convention[convention.name] = frame_figures[choices] | _of_videos(evidence, convention, len(classes), draws)
     by_convention[CAPSNET] = _shares(evidence.shares, len(classes), draws)
     overall: Metrics = {}
-    intervals: dict[str, list[float]] = {}
+    intervals: dict[str, list[float] | None] = {}
     for name, of_classes in by_convention.items():
         for figure, (values, resampled) in of_classes.items():
             key = f"{name}/{figure.format('map')}"

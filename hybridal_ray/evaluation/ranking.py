@@ -27,7 +27,7 @@ class Ranking:
         truth_videos: (t,), video of each ground truth.
     """
 
-    videos: Indices
+    videos: npt.NDArray[np.integer]
     hits: npt.NDArray[np.bool_]
     truth_videos: Indices
 

@@ -1,6 +1,6 @@
 """What is done to tubes once they are linked: weak ends are cut off, doubles dropped, and a score is given."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -9,12 +9,12 @@ from hybridal_ray.evaluation.boxes import Floats
 from hybridal_ray.evaluation.tubes import Tube, tube_overlap
 
 TubeScore = Literal["mean", "max", "median"]
-_SCORES = {"mean": np.mean, "max": np.max, "median": np.median}
 
 
 def score_tube(objectness: Floats, how: TubeScore) -> float:
     """How sure it is that a tube is an actor, from the objectness of its boxes, (m,); in [0, 1]."""
-    return float(_SCORES[how](objectness))
+    measures: dict[TubeScore, Callable[[Floats], np.floating]] = {"mean": np.mean, "max": np.max, "median": np.median}
+    return float(measures[how](objectness))
 
 
 def trim_tube(tube: Tube, share: float) -> Tube:

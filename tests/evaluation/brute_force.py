@@ -1,5 +1,7 @@
 """Every convention written a second time, as loops over dictionaries and pixels: the oracle of the metrics."""
 
+import itertools
+
 FRAME_THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 
@@ -47,7 +49,7 @@ def area_under_envelope(hits, num_truth):
 def area_of_trapezoids(hits, num_truth):
     """Joins the points of precision and recall by straight lines, beginning at precision 1, recall 0."""
     points = [(1.0, 0.0)] + [(sum(hits[: n + 1]) / (n + 1), sum(hits[: n + 1]) / num_truth) for n in range(len(hits))]
-    return sum((r2 - r1) * (p1 + p2) / 2 for (p1, r1), (p2, r2) in zip(points, points[1:], strict=False))
+    return sum((r2 - r1) * (p1 + p2) / 2 for (p1, r1), (p2, r2) in itertools.pairwise(points))
 
 
 def best_of_what_is_left(overlaps, taken):

@@ -23,7 +23,7 @@ def area(measure, hits, num_truth):
         ([False, True], 1, 0.5, 0.25),  # the line from precision 0 to 1/2
         ([True, False, True], 2, (1 + 2 / 3) / 2, (1 + (1 / 2 + 2 / 3) / 2) / 2),
         ([False, True, True], 2, 2 / 3, ((0 + 1 / 2) / 2 + (1 / 2 + 2 / 3) / 2) / 2),
-        ([True, False, False, True, True], 4, (1 + 3 / 5 + 3 / 5) / 4, (1 + (1 / 3 + 1 / 2) / 2 + (1 / 2 + 3 / 5) / 2) / 4),
+        ([True, False, False, True, True], 4, 11 / 20, (1 + (1 / 3 + 1 / 2) / 2 + (1 / 2 + 3 / 5) / 2) / 4),
     ],
 )  # fmt: skip
 def test_hand_computed(hits, num_truth, envelope, trapezoid):
