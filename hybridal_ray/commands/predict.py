@@ -83,10 +83,8 @@ def _videos(pool: Pool | None, split: str, files: list[Path]) -> tuple[list[Vide
     videos = [] if pool is None else pool.usable_videos(split)
     if pool is not None and not videos:
         raise UserError(f"{pool.root}/videos.parquet: no video of split {split!r} has status 'ok'")
-    pairs = (
-        [] if pool is None else zip(pool.videos["video_id"].to_pylist(), pool.videos["fps"].to_pylist(), strict=True)
-    )
-    rates = dict(pairs)
+    rows = [] if pool is None else pool.videos.select(["video_id", "fps"]).to_pylist()
+    rates = {row["video_id"]: row["fps"] for row in rows}
     for file in files:
         try:
             facts = probe(str(file.absolute()))

@@ -120,17 +120,13 @@ def breakdowns(
     comparison = evidence.by_class
     tubes, truth = comparison.tubes, comparison.true_tubes
     result: dict[str, list[dict[str, Any]]] = {}
-    for measure, names in THIRDS.items():
+    for measure in THIRDS:
         values, own = _measure(truth, measure), _measure(tubes, measure)
-        bounds = [-np.inf, *np.quantile(values, [1 / 3, 2 / 3]), np.inf]
-        parts = zip(names, bounds[:-1], bounds[1:], strict=True)
-        result[measure] = [
-            _part(
-                comparison, diagnosis, num_classes, name, (own > low) & (own <= high), (values > low) & (values <= high)
-            )
-            | {"from": _finite(low), "to": _finite(high)}
-            for name, low, high in parts
-        ]
+        result[measure] = []
+        for name, low, high in _thirds(values, measure):
+            inside = ((some > low) & (some <= high) for some in (own, values))
+            part = _part(comparison, diagnosis, num_classes, name, *inside)
+            result[measure].append(part | {"from": _finite(low), "to": _finite(high)})
     if clusters:
         of_video = np.array([clusters.get(video_id, NONE) for video_id in evidence.video_ids])
         result["cluster"] = [
@@ -138,6 +134,14 @@ def breakdowns(
             for k in sorted(set(of_video.tolist()) - {NONE})
         ]
     return {measure: [part for part in parts if part["truth_tubes"]] for measure, parts in result.items()}
+
+
+def _thirds(values: Floats, measure: str) -> list[tuple[str, float, float]]:
+    """Name and bounds (above, up to) of parts of about equal numbers; fewer than three where many values are equal."""
+    first, middle, last = THIRDS[measure]
+    inner = [bound for bound in np.unique(np.quantile(values, [1 / 3, 2 / 3])).tolist() if bound < values.max()]
+    names = {0: ("all",), 1: (first, last), 2: (first, middle, last)}[len(inner)]
+    return list(zip(names, [-np.inf, *inner], [*inner, np.inf], strict=True))
 
 
 def _part(

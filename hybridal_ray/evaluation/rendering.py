@@ -57,7 +57,8 @@ def render_video(
         for number, frame in enumerate(iter_frames(video.uri)):
             drawn = draw_detections(frame, predicted.get(number, ()), true.get(number, ()), classes, scale=scale)
             even = _even(drawn)
-            stream.height, stream.width = even.shape[:2]
+            if number == 0:
+                stream.height, stream.width = even.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
         container.mux(stream.encode())
     storage.write_bytes(location, buffer.getvalue())

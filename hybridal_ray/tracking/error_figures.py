@@ -95,12 +95,13 @@ def _reliability(axes: Axes, name: str, found: Mapping[str, Any]) -> None:
     counts = np.array([each["count"] for each in found["bins"]], dtype=np.float64)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1.2, linestyle=(0, (4, 3)))
     axes.plot(said, true, color=BLUE, linewidth=1.5)
-    axes.scatter(said, true, s=20 + 120 * counts / counts.max(), color=BLUE, edgecolor="white", zorder=3)
+    sizes = 20 + 120 * counts / counts.max()
+    axes.scatter(said, true, s=sizes, color=BLUE, edgecolor="white", zorder=3, clip_on=False)
     axes.set(
         title=f"{name}: ECE {found['expected_calibration_error']:.3f}",
         xlabel="mean score of the bin",
         ylabel="share that is right",
-        xlim=(0, 1),
+        xlim=(0, 1.02),
         ylim=(0, 1.02),
     )
 
