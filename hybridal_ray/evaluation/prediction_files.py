@@ -1,6 +1,6 @@
 """Predictions out of Parquet files, some whole videos at a time, so that no file has to fit into memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +22,7 @@ def prediction_tables(location: str) -> Iterator[pa.Table]:
 
     Yields:
         Tables with the columns of `PREDICTIONS_SCHEMA`, texts as dictionaries. Where the rows of a file go by
-        video, of a million rows or so; at worst the whole file.
+        video, of a row group or so; at worst, in no order at all, the whole file.
 
     Raises:
         UserError: There is no file, it is not Parquet, or lacks a column.
@@ -70,23 +70,23 @@ def _tables(stream: pa.NativeFile, source: str) -> Iterator[pa.Table]:
     missing = [name for name in PREDICTIONS_SCHEMA.names if name not in parquet.schema_arrow.names]
     if missing:
         raise UserError(f"{source}: column {missing[0]!r} is missing, expected {', '.join(PREDICTIONS_SCHEMA.names)}")
-    for groups in _whole_videos(parquet):
-        yield parquet.read_row_groups(groups, columns=PREDICTIONS_SCHEMA.names)
+    yield from _whole_videos(parquet)
 
 
-def _whole_videos(parquet: pq.ParquetFile) -> Iterator[Sequence[int]]:
-    """Row groups that share no video with others, joined until there are `ROWS_AT_ONCE` rows."""
+def _whole_videos(parquet: pq.ParquetFile) -> Iterator[pa.Table]:
+    """Reads row group by row group, and holds videos back until the last of their rows has come."""
+    groups = range(parquet.num_row_groups)
     videos = [
-        pc.unique(parquet.read_row_group(group, columns=["video_id"])["video_id"]).to_pylist()
-        for group in range(parquet.num_row_groups)
+        pc.unique(parquet.read_row_group(group, columns=["video_id"])["video_id"]).to_pylist() for group in groups
     ]
     last = {video: group for group, those in enumerate(videos) for video in those}
-    together: list[int] = []
-    rows, until = 0, 0
-    for group, those in enumerate(videos):
-        together.append(group)
-        rows += parquet.metadata.row_group(group).num_rows
-        until = max([until, *(last[video] for video in those)])
-        if until == group and (rows >= ROWS_AT_ONCE or group == len(videos) - 1):
-            yield together
-            together, rows = [], 0
+    waiting: list[pa.Table] = []
+    for group in groups:
+        waiting.append(parquet.read_row_group(group, columns=PREDICTIONS_SCHEMA.names))
+        if sum(map(len, waiting)) < ROWS_AT_ONCE and group != groups[-1]:
+            continue
+        table = pa.concat_tables(waiting).unify_dictionaries()
+        missing = pa.array([video for video, end in last.items() if end > group], pa.string())
+        incomplete = pc.is_in(table["video_id"].cast(pa.string()), value_set=missing)
+        yield table.filter(pc.invert(incomplete))
+        waiting = [table.filter(incomplete)]
