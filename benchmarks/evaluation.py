@@ -121,7 +121,7 @@ def jittered(truth: pa.Table, lengths: dict[str, int], detections: int, seed: in
 def _measure(predictions: Path, truth: pa.Table, lengths: dict[str, int], classes: list[str], out: Path) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     before = _peak_mib()
-    started = time.perf_counter()
+    started, cpu_before = time.perf_counter(), time.process_time()
     evidence = gather_evidence(prediction_tables(str(predictions)), truth, list(lengths), classes)
     gathered = time.perf_counter()
     metrics = figures(evidence, classes)
@@ -136,6 +136,7 @@ def _measure(predictions: Path, truth: pa.Table, lengths: dict[str, int], classe
         "figures_seconds": measured - gathered,
         "analysis_seconds": ended - measured,
         "seconds": ended - started,
+        "cpu_seconds": time.process_time() - cpu_before,
         "peak_mib": _peak_mib(),
         "peak_mib_before": before,
         "figures": {name: value for name, value in metrics.items() if "/" in name},

@@ -61,6 +61,8 @@ def evaluate(
         _tables(predictions, form, truth), truth.tubes, truth.video_ids, truth.classes, labelled=truth.labelled
     )
     result = metrics.figures(evidence, truth.classes, resamples=resamples, seed=seed)
+    if ava_truth is not None:
+        result = _of_ava(result)
     analysis = analyse(evidence, truth.classes, _clusters(clusters))
     if figures is not None:
         _draw(analysis, figures)
@@ -68,17 +70,35 @@ def evaluate(
         print(json.dumps({"metrics": result, "analysis": analysis}, indent=1))
         return
     console = Console(width=140)
-    for title, table in (
-        ("Conventions (95 % intervals over resampled videos)", figures_table.conventions_table(result)),
-        ("Classes, under strict", figures_table.classes_table(result)),
-        ("What is wrong: tubes under strict, IoU 0.5", figures_table.errors_table(analysis)),
-        ("For whom it is wrong", figures_table.breakdowns_table(analysis)),
-    ):
+    tables = {
+        "Conventions (95 % intervals over resampled videos)": figures_table.conventions_table(result),
+        "Classes, under ava" if ava_truth else "Classes, under strict": figures_table.classes_table(result),
+    }
+    if ava_truth is None:
+        tables["What is wrong: tubes under strict, IoU 0.5"] = figures_table.errors_table(analysis)
+        tables["For whom it is wrong"] = figures_table.breakdowns_table(analysis)
+    for title, table in tables.items():
         console.print(f"\n{title}", highlight=False)
         console.print(table)
     for name, found in analysis["calibration"].items():
         if found is not None:
             console.print(f"expected calibration error of {name}: {found['expected_calibration_error']:.4f}")
+
+
+def _of_ava(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What has a meaning for boxes of single frames, as shares of the picture: no tubes, no pixel more."""
+    from hybridal_ray.evaluation.conventions import AVA
+
+    prefix = f"{AVA.name}/"
+    counts = ("videos", "truth_boxes")
+    return {
+        **{name: value for name, value in result.items() if name.startswith(prefix) or name in counts},
+        "intervals": {name: bounds for name, bounds in result["intervals"].items() if name.startswith(prefix)},
+        "per_class": {
+            name: {**of_class["conventions"][AVA.name], "truth_boxes": of_class["truth_boxes"]}
+            for name, of_class in result["per_class"].items()
+        },
+    }
 
 
 def _truth(pool: str | None, split: str, ava_truth: str | None, excluded: str | None, labelled: str | None) -> _Truth:

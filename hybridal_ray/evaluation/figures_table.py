@@ -18,6 +18,8 @@ def conventions_table(metrics: Mapping[str, Any]) -> Table:
     table = _table("convention", *FIGURES)
     for name in (*(convention.name for convention in CONVENTIONS), CAPSNET):
         cells = []
+        if f"{name}/{FIGURES[0]}" not in metrics:
+            continue
         for figure in FIGURES:
             key = f"{name}/{figure}"
             interval = metrics["intervals"].get(key)
@@ -28,12 +30,13 @@ def conventions_table(metrics: Mapping[str, Any]) -> Table:
 
 
 def classes_table(metrics: Mapping[str, Any]) -> Table:
-    """One row a class that has ground truth, under ``strict``."""
+    """One row a class that has ground truth, under ``strict``, or the one convention there is."""
     names = [name.replace("_map", "_ap") for name in FIGURES]
-    table = _table("class", "true tubes", *names)
+    table = _table("class", "true boxes", *names)
     for class_name, of_class in metrics["per_class"].items():
-        if of_class["truth_tubes"]:
-            table.add_row(class_name, str(of_class["truth_tubes"]), *(f"{of_class[name]:.4f}" for name in names))
+        if of_class["truth_boxes"]:
+            cells = ("–" if of_class.get(name) is None else f"{of_class[name]:.4f}" for name in names)
+            table.add_row(class_name, str(of_class["truth_boxes"]), *cells)
     return table
 
 

@@ -6,6 +6,8 @@ the truth. A predictions table holds boxes, so the mask of a frame is the union 
 the truth.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -104,7 +106,7 @@ def union_areas(boxes: Floats, counts: Indices) -> Floats:
 
 def _union_areas(boxes: Floats) -> Floats:
     """(s, n, 4) to (s,)."""
-    sets, count = boxes.shape[:2]
+    count = boxes.shape[1]
     if count == 1:
         return np.prod(boxes[:, 0, 2:] - boxes[:, 0, :2], axis=1)
     edges, ranks = [], []
@@ -115,13 +117,18 @@ def _union_areas(boxes: Floats) -> Floats:
         np.put_along_axis(rank, order, np.arange(2 * count)[None], axis=1)
         edges.append(np.take_along_axis(raw, order, axis=1))
         ranks.append(rank)
-    covered = np.zeros((sets, 2 * count, 2 * count), dtype=bool)
-    for begin in range(0, count, WORD_BITS):
-        rows, columns = (_boxes_within(rank, begin, count) for rank in ranks[::-1])
-        covered |= (rows[:, :, None] & columns[:, None, :]) != 0
+    covered = _covered_by(ranks, 0, count)
+    for begin in range(WORD_BITS, count, WORD_BITS):
+        covered |= _covered_by(ranks, begin, count)
     widths, heights = (np.diff(edge, axis=1, append=edge[:, -1:]) for edge in edges)
     in_rows = np.matmul(covered.astype(np.float64), widths[:, :, None])[:, :, 0]
     return (in_rows * heights).sum(axis=1)
+
+
+def _covered_by(ranks: Sequence[Indices], first: int, count: int) -> npt.NDArray[np.bool_]:
+    """The cells, (s, 2n rows, 2n columns), that some of `WORD_BITS` boxes cover."""
+    columns, rows = (_boxes_within(rank, first, count) for rank in ranks)
+    return (rows[:, :, None] & columns[:, None, :]) != 0
 
 
 def _boxes_within(ranks: Indices, first: int, count: int) -> npt.NDArray[np.uint64]:

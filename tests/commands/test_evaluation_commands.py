@@ -136,6 +136,11 @@ def test_act_pickles_and_ava_csv_are_evaluated(hybridal, pool, predictions, tmp_
     metrics = evaluated(hybridal, "--pool", pool, "--predictions", tmp_path / "ava.csv")["metrics"]
     assert metrics["ava/frame_map@0.5"] == pytest.approx(1.0)
     (tmp_path / "truth.csv").write_text("\n".join(line.rpartition(",")[0] + ",0" for line in lines))
+    files = ("--ava-truth", tmp_path / "truth.csv", "--predictions", tmp_path / "ava.csv")
+    told = evaluated(hybridal, *files)["metrics"]
+    assert told["ava/frame_map@0.5"] == pytest.approx(1.0)
+    assert not [name for name in told if name.startswith(("act/", "strict/"))]  # a pixel more means nothing of shares
+    assert hybridal("evaluate", *files)[0] == 0
 
 
 def test_labelled_frames_and_clusters_come_from_files(hybridal, pool, predictions, tmp_path):
