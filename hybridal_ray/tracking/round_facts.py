@@ -133,6 +133,8 @@ def round_files(run_root: str, record: RoundRecord) -> dict[str, bytes]:
     analysis = read_analysis(run_root, record.index)
     if analysis is not None:
         files["analysis.json"] = (json.dumps(analysis, indent=1) + "\n").encode()
+        kinds = analysis["errors"]["kinds"]
+        files["errors.csv"] = _csv(pa.Table.from_pylist([{"kind": kind, **found} for kind, found in kinds.items()]))
     selection = read_selection(run_root, record.index)
     if selection is not None:
         files["selection.parquet"] = storage.read_bytes(storage.join(directory, "selection.parquet"))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tables import AWAY, BOX, CLASSES, prediction_row, prediction_table, shrunk, truth_row, truth_table
+from evaluation_tables import AWAY, BOX, CLASSES, prediction_row, prediction_table, shrunk, truth_row, truth_table
 
 from hybridal_ray.evaluation.analysis import analyse
 from hybridal_ray.evaluation.calibration import reliability

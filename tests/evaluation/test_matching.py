@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tables import AWAY, BOX, evaluate, prediction_row, truth_row
+from evaluation_tables import AWAY, BOX, evaluate, prediction_row, truth_row
 
 from hybridal_ray.evaluation.matching import NONE, Pairs, match_ranked
 

@@ -2,7 +2,7 @@
 
 import brute_force
 import pytest
-from tables import AWAY, BOX, CLASSES, evaluate, perfect, prediction_row, random_tables, shrunk, truth_row
+from evaluation_tables import AWAY, BOX, CLASSES, evaluate, perfect, prediction_row, random_tables, shrunk, truth_row
 
 from hybridal_ray.errors import UserError
 

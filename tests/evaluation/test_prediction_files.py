@@ -2,7 +2,7 @@
 
 import pyarrow.parquet as pq
 import pytest
-from tables import CLASSES, perfect, prediction_table, random_tables, truth_row, truth_table
+from evaluation_tables import CLASSES, perfect, prediction_table, random_tables, truth_row, truth_table
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation import columns

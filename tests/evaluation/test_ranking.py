@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tables import CLASSES, evaluate, prediction_row, prediction_table, random_tables, truth_row, truth_table
+from evaluation_tables import CLASSES, evaluate, prediction_row, prediction_table, random_tables, truth_row, truth_table
 
 from hybridal_ray.evaluation.conventions import CONVENTIONS
 from hybridal_ray.evaluation.metrics import gather_evidence

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from evaluation_tables import truth_row, truth_table
 from scipy.io import loadmat
-from tables import truth_row, truth_table
 
 from hybridal_ray.evaluation.ava_csv import read_ava_predictions, read_ava_truth
 from hybridal_ray.evaluation.metrics import evaluate_predictions

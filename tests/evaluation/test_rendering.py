@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 from bright_detector import CLASSES, moving_squares, write_video
-from tables import prediction_row, prediction_table, truth_row, truth_table
+from evaluation_tables import prediction_row, prediction_table, truth_row, truth_table
 
 from hybridal_ray.evaluation.drawing import PREDICTED, TRUE
 from hybridal_ray.evaluation.rendering import render_video

@@ -77,4 +77,10 @@ def test_a_round_draws_keeps_and_counts_its_analysis(run, squares):
     assert points["errors/class_gain"] == (pytest.approx(0.2), record.labelled_frames)
     assert points["calibration/class_scores_ece"][0] == pytest.approx(0.23)
     assert points["breakdowns/size_large"][0] == pytest.approx(0.7)
-    assert {"analysis.json", *(f"report/{name}" for name in FIGURES)} <= set(round_files(str(run), record))
+    files = round_files(str(run), record)
+    assert files["errors.csv"].decode().splitlines() == [
+        '"kind","count","gain"',
+        '"class",7,0.2',
+        '"duplicate",2,-0.01',
+    ]
+    assert {"analysis.json", *(f"report/{name}" for name in FIGURES)} <= set(files)
