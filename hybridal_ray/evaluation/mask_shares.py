@@ -157,7 +157,7 @@ def _joined_sets(
     starts: Indices,
     counts: Indices,
     place: Indices,
-    there: Indices,
+    there: npt.NDArray[np.bool_],
 ) -> tuple[Floats, Indices]:
     """Each set of true boxes with the predicted ones of its frame, where there are some."""
     added = np.where(there, counts[place], 0)

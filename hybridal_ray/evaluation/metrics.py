@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from hybridal_ray.evaluation.boxes import Floats
+from hybridal_ray.evaluation.boxes import Floats, Indices
 from hybridal_ray.evaluation.columns import LabelledFrames, LabelledRows, prediction_batches, truth_columns
 from hybridal_ray.evaluation.conventions import (
     CAPSNET,
@@ -121,14 +121,10 @@ def figures(evidence: Evidence, classes: Sequence[str], *, resamples: int = RESA
             overall[key] = _mean_over_classes(values).item()
             intervals[key] = _interval(_mean_over_classes(resampled))
     strict = {key.removeprefix("strict/"): value for key, value in overall.items() if key.startswith("strict/")}
-    comparison = evidence.actors
-    localisation = box_ranking(comparison, comparison.true_tubes.videos, 0, STRICT)
-    num_actor_boxes = int(comparison.true_tubes.lengths.sum())
-    localisation = Ranking(localisation.videos, localisation.hits[:, :1], np.zeros(num_actor_boxes, dtype=np.int64))
     return {
         **overall,
         **strict,
-        "frame_ap_localisation@0.5": float(localisation.areas(STRICT.area)[0]),
+        "frame_ap_localisation@0.5": _localisation(evidence),
         "tube_class_accuracy": tube_class_accuracy(evidence),
         "videos": len(evidence.video_ids),
         "truth_boxes": len(evidence.true),
@@ -159,7 +155,7 @@ def tube_class_accuracy(evidence: Evidence) -> float | None:
     return float(np.mean([key in true_classes for key in keys]))
 
 
-def found_actors(evidence: Evidence) -> tuple[Any, Any, Any]:
+def found_actors(evidence: Evidence) -> tuple[Indices, Indices, Indices]:
     """The predicted actors that were matched, whatever their class, at tube IoU >= 0.5.
 
     Returns:
@@ -179,6 +175,13 @@ def best_classes(tubes: Tubes) -> Mapping[tuple[int, int], int]:
     ascending = np.lexsort((-tubes.classes, tubes.scores))
     keys = zip(tubes.videos[ascending].tolist(), tubes.tubes[ascending].tolist(), strict=True)
     return dict(zip(keys, tubes.classes[ascending].tolist(), strict=True))  # the last one written is the best
+
+
+def _localisation(evidence: Evidence) -> float:
+    """Frame-AP at IoU 0.5 with all classes made one."""
+    true_tubes = evidence.actors.true_tubes
+    truth_videos = np.repeat(true_tubes.videos, true_tubes.lengths)
+    return float(box_ranking(evidence.actors, truth_videos, 0, STRICT).areas(STRICT.area)[0])
 
 
 def _of_frames(evidence: Evidence, convention: Convention, num_classes: int, draws: Floats) -> Figures:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
+import numpy.typing as npt
 
 from hybridal_ray.evaluation.boxes import Floats, Indices, overlap_of_boxes
 from hybridal_ray.evaluation.columns import BoxColumns, frame_keys, pack
@@ -26,13 +27,13 @@ class BoxPairs:
 
     detections: Indices
     truth: Indices
-    same_class: Indices
+    same_class: npt.NDArray[np.bool_]
     overlaps: dict[bool, Floats]
 
     def of_same_class(self, plus_one: bool) -> Pairs:
         """The pairs that can match."""
         every = Pairs(self.detections, self.truth, self.overlaps[plus_one])
-        return every.take(self.same_class.astype(bool))
+        return every.take(self.same_class)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Oracles: scenes of one error each, whose gain can be told by hand; scikit-learn's confusion matrix is not needed."""
+"""Oracles: scenes of one error each, whose gain can be told by hand."""
 
 import numpy as np
 import pytest
