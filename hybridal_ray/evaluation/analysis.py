@@ -68,8 +68,8 @@ def confusion(evidence: Evidence, classes: Sequence[str]) -> dict[str, Any]:
     missed = np.setdiff1d(np.arange(len(true)), actors)
     matrix = np.zeros((nobody + 1, nobody + 1), dtype=np.int64)
     np.add.at(matrix, (true[actors], said), 1)
-    np.add.at(matrix, (true[missed], nobody), 1)
-    np.add.at(matrix, (nobody, best[rest]), 1)
+    matrix[:, nobody] += np.bincount(true[missed], minlength=nobody + 1)
+    matrix[nobody] += np.bincount(best[rest], minlength=nobody + 1)
     return {"classes": list(classes), "matrix": matrix.tolist()}
 
 
