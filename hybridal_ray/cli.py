@@ -8,12 +8,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from hybridal_ray.commands.evaluate import evaluate
+from hybridal_ray.commands.predict import predict
+from hybridal_ray.commands.thresholds import thresholds
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.tables import Pool
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 ingest = typer.Typer(no_args_is_help=True, help="Make a pool of a data set on disk.")
 app.add_typer(ingest, name="ingest")
+app.command()(predict)
+app.command()(evaluate)
+app.command()(thresholds)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

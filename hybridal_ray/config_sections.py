@@ -160,16 +160,20 @@ class OracleConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """From foreground maps to tubes; metrics follow the convention `strict`."""
+    """From foreground maps to tubes, and to figures of every convention."""
 
     split: Literal["val", "test"] = "test"
     mask_threshold: float = Field(0.5, gt=0, lt=1)
     min_area: float = Field(0.002, ge=0, lt=1, description="Smallest actor, as a share of the picture.")
-    nms_iou: float = Field(0.5, gt=0, le=1)
+    nms_iou: float = Field(0.5, gt=0, le=1, description="Of boxes on a frame.")
     link_iou: float = Field(0.3, ge=0, le=1)
     max_gap: int = Field(4, ge=0, description="Frames without a box that a tube bridges.")
     min_tube_frames: int = Field(4, ge=1)
+    trim: float = Field(0.0, ge=0, le=1, description="Ends of a tube are cut off below this share of its best box.")
+    tube_nms_iou: float = Field(0.5, gt=0, le=1, description="Of tubes in a video.")
+    tube_score: Literal["mean", "max", "median"] = Field("mean", description="Of the objectness of its boxes.")
     min_class_probability: float = Field(0.05, ge=0, lt=1)
+    resamples: int = Field(200, ge=0, description="Bootstrap draws of videos behind the intervals; 0 has none.")
 
 
 class ClusterConfig(Section):

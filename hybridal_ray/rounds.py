@@ -121,9 +121,10 @@ class Rounds:
                 settings=plain(DetectionSettings, config.evaluation),
                 plan=plain(ActorPlan, config.scoring, device=config.device),
                 feature_cache=feature_cache(config),
+                resamples=config.evaluation.resamples,
                 progress=self._telling(f"round {round_index}: evaluate"),
             )
-            return {name: value for name, value in metrics.items() if isinstance(value, float)}
+            return {name: value for name, value in metrics.items() if isinstance(value, float) and "/" not in name}
 
         self._stage(round_index, "evaluate", work)
 

@@ -1,6 +1,7 @@
-"""Predictions and ground truth as NumPy columns, by box and by tube, in a defined order."""
+"""Predictions and ground truth as NumPy columns, one row a box and class, in a defined order."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +12,16 @@ import pyarrow.compute as pc
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.boxes import Floats, Indices
 
+# The frames of a video that somebody labelled; of videos that are not named, all frames count as labelled.
+LabelledFrames = Mapping[str, Sequence[int]]
+Rows = Indices | npt.NDArray[np.bool_] | slice
+
+ROWS_AT_ONCE = 400_000  # of predictions that are compared with the truth at a time: what bounds the memory
+
 
 @dataclass(frozen=True)
 class BoxColumns:
-    """Boxes, one row a box and class.
+    """Boxes, one row a box and class, by video and frame, best score first, ties by tube.
 
     Attributes:
         videos: (n,), position of the video among the evaluated ones, sorted by id.
@@ -37,8 +44,8 @@ class BoxColumns:
     def __len__(self) -> int:
         return len(self.videos)
 
-    def take(self, rows: Indices | npt.NDArray[np.bool_]) -> "BoxColumns":
-        """The given rows, by index or by mask."""
+    def take(self, rows: Rows) -> "BoxColumns":
+        """The given rows, by index, by mask or by slice."""
         return BoxColumns(
             self.videos[rows],
             self.frames[rows],
@@ -49,76 +56,91 @@ class BoxColumns:
             self.tube_scores[rows],
         )
 
-    def ranked(self) -> "BoxColumns":
-        """Best score first; ties by video id, frame and tube id."""
-        return self.take(np.lexsort((self.tubes, self.frames, self.videos, -self.scores)))
+    def ordered(self) -> "BoxColumns":
+        """The same rows in the order of the class."""
+        return self.take(np.lexsort((self.tubes, -self.scores, frame_keys(self))))
 
 
-@dataclass(frozen=True)
-class TubeColumns:
-    """Tubes, one row a tube and class.
+class LabelledRows:
+    """Tells which rows lie on frames that somebody labelled: on others, nobody can say what is false.
 
-    Attributes:
-        videos: (n,), as in `BoxColumns`.
-        tubes: (n,).
-        classes: (n,).
-        scores: (n,).
-        frames: For each tube its frames, ascending, (m,).
-        boxes: For each tube its boxes, (m, 4).
+    Args:
+        labelled: See `LabelledFrames`; None where every frame of every video is labelled.
+        video_ids: The evaluated ones, sorted.
     """
 
-    videos: Indices
-    tubes: Indices
-    classes: Indices
-    scores: Floats
-    frames: tuple[Indices, ...]
-    boxes: tuple[Floats, ...]
+    def __init__(self, labelled: LabelledFrames | None, video_ids: Sequence[str]) -> None:
+        self._frames = [
+            None if frames is None else np.unique(np.asarray(frames, dtype=np.int64))
+            for frames in ((labelled or {}).get(video_id) for video_id in video_ids)
+        ]
+        self._all = all(frames is None for frames in self._frames)
 
-    def __len__(self) -> int:
-        return len(self.videos)
-
-    def take(self, rows: Indices) -> "TubeColumns":
-        """The tubes of the given indices."""
-        return TubeColumns(
-            self.videos[rows],
-            self.tubes[rows],
-            self.classes[rows],
-            self.scores[rows],
-            tuple(self.frames[row] for row in rows),
-            tuple(self.boxes[row] for row in rows),
-        )
-
-    def ranked(self) -> "TubeColumns":
-        """Best score first; ties by video id, first frame and tube id."""
-        first_frames = np.array([frames[0] for frames in self.frames], dtype=np.int64)
-        return self.take(np.lexsort((self.tubes, first_frames, self.videos, -self.scores)))
+    def keep(self, columns: BoxColumns) -> BoxColumns:
+        """The rows on labelled frames."""
+        if self._all:
+            return columns
+        kept = np.ones(len(columns), dtype=bool)
+        for video in np.unique(columns.videos):
+            frames = self._frames[video]
+            if frames is not None:
+                rows = columns.videos == video
+                kept[rows] = np.isin(columns.frames[rows], frames)
+        return columns.take(kept)
 
 
-def prediction_columns(predictions: pa.Table, video_ids: Sequence[str], num_classes: int) -> BoxColumns:
-    """Reads a table of `PREDICTIONS_SCHEMA`; rows of other videos than `video_ids` are left out.
+def prediction_batches(
+    tables: Iterable[pa.Table], video_ids: Sequence[str], num_classes: int, labelled: LabelledRows
+) -> Iterator[BoxColumns]:
+    """Reads tables of `PREDICTIONS_SCHEMA`, some whole videos at a time.
+
+    Args:
+        tables: Each video's rows in one of them, in any order.
+        video_ids: The evaluated ones, sorted; rows of others are left out.
+        num_classes: Class ids are below.
+        labelled: Rows on other frames are left out.
 
     Raises:
-        UserError: A score is not a number, a class or frame is out of range, a box is inside out, or a tube
-            has two boxes of one class on one frame.
+        UserError: A score is not a number, a class or frame is out of range, a box is inside out, a tube has two
+            boxes of one class on one frame, or a video is in two tables.
     """
-    table, videos = _rows_of_videos(predictions, video_ids)
-    columns = _columns(table, videos, _floats(table, "score"), _floats(table, "tube_score"))
-    _check(columns, num_classes, "predictions")
-    return columns
+    seen: set[int] = set()
+    values = pa.array(video_ids, pa.string())
+    for table in tables:
+        positions = _codes(table["video_id"], values)
+        order = np.argsort(positions, kind="stable")
+        order = order[np.searchsorted(positions, 0, sorter=order) :]
+        starts = run_starts(positions[order])
+        videos = positions[order[starts]].tolist()
+        again = seen.intersection(videos)
+        if again:
+            raise UserError(
+                f"predictions: video {video_ids[min(again)]!r} is in two parts, expected its rows in one of them"
+            )
+        seen.update(videos)
+        for start, end in _portions(starts, len(order)):
+            columns = _columns(_rows(table, order[start:end]), values)
+            _check(columns, num_classes, "predictions")
+            batch = labelled.keep(columns).ordered()
+            _check_once(batch, "predictions")
+            yield batch
 
 
-def truth_columns(truth: pa.Table, video_ids: Sequence[str], num_classes: int) -> BoxColumns:
-    """Reads a table of `TUBES_SCHEMA`, as `prediction_columns` does.
+def truth_columns(
+    truth: pa.Table, video_ids: Sequence[str], num_classes: int, labelled: LabelledRows | None = None
+) -> BoxColumns:
+    """Reads a table of `TUBES_SCHEMA`, as `prediction_batches` does.
 
     Raises:
         UserError: There is no ground truth of these videos, or it holds impossible values.
     """
-    table, videos = _rows_of_videos(truth, video_ids)
-    if not len(table):
-        raise UserError(f"truth: none of the {len(set(video_ids))} videos evaluated has a box, expected some")
-    ones = np.ones(len(table))
-    columns = _columns(table, videos, ones, ones)
+    values = pa.array(sorted(set(video_ids)), pa.string())
+    columns = _columns(truth.filter(pc.is_in(truth["video_id"], values)), values)
     _check(columns, num_classes, "truth")
+    columns = (columns if labelled is None else labelled.keep(columns)).ordered()
+    if not len(columns):
+        raise UserError(f"truth: none of the {len(values)} videos evaluated has a box, expected some")
+    _check_once(columns, "truth")
     return columns
 
 
@@ -128,36 +150,33 @@ def merge_classes(columns: BoxColumns) -> BoxColumns:
     The score is the sum over the classes. As class probabilities sum to at most 1, it is the objectness of the
     box as far as its classes were kept, so the ranking does not depend on how sure the classification is.
     """
-    ordered = columns.take(np.lexsort((columns.classes, columns.tubes, columns.frames, columns.videos)))
-    starts = run_starts(ordered.videos, ordered.frames, ordered.tubes)
-    if not len(starts):
-        return ordered
-    first = ordered.take(starts)
-    return BoxColumns(
-        first.videos,
-        first.frames,
-        first.tubes,
-        np.zeros_like(first.classes),
-        first.boxes,
-        np.add.reduceat(ordered.scores, starts),
-        np.add.reduceat(ordered.tube_scores, starts),
-    )
+    keys = pack(frame_keys(columns), columns.tubes)
+    classless = dataclasses.replace(columns, classes=np.zeros_like(columns.classes))
+    order = np.argsort(keys, kind="stable")
+    starts = run_starts(keys[order])
+    if len(starts) == len(columns):
+        return classless
+    merged = classless.take(order[starts])
+    sums = (np.add.reduceat(scores[order], starts) for scores in (columns.scores, columns.tube_scores))
+    return dataclasses.replace(merged, **dict(zip(("scores", "tube_scores"), sums, strict=True))).ordered()
 
 
-def group_tubes(columns: BoxColumns) -> TubeColumns:
-    """Gathers boxes into tubes by video, tube and class; a tube's score is the greatest `tube_scores` of its rows."""
-    ordered = columns.take(np.lexsort((columns.frames, columns.classes, columns.tubes, columns.videos)))
-    starts = run_starts(ordered.videos, ordered.tubes, ordered.classes)
-    if not len(starts):
-        return TubeColumns(ordered.videos, ordered.tubes, ordered.classes, ordered.scores, (), ())
-    return TubeColumns(
-        ordered.videos[starts],
-        ordered.tubes[starts],
-        ordered.classes[starts],
-        np.maximum.reduceat(ordered.tube_scores, starts),
-        tuple(np.split(ordered.frames, starts[1:])),
-        tuple(np.split(ordered.boxes, starts[1:])),
-    )
+def frame_keys(columns: BoxColumns, span: int | None = None) -> Indices:
+    """One number a frame of a video, ascending by video and frame; `span` exceeds every frame."""
+    if span is None:
+        span = int(columns.frames.max(initial=0)) + 1
+    return columns.videos * span + columns.frames
+
+
+def pack(*columns: Indices) -> Indices:
+    """One number for each combination of values, none negative, in the order of the columns."""
+    keys = columns[0].astype(np.int64)
+    for column in columns[1:]:
+        size = int(column.max(initial=0)) + 1
+        if int(keys.max(initial=0)) >= 2**62 // size:
+            keys = np.unique(keys, return_inverse=True)[1]
+        keys = keys * size + column
+    return keys
 
 
 def run_starts(*columns: Indices) -> Indices:
@@ -175,45 +194,64 @@ def position_in_run(values: Indices) -> Indices:
     return np.arange(len(values)) - np.repeat(starts, lengths)
 
 
-def _rows_of_videos(table: pa.Table, video_ids: Sequence[str]) -> tuple[pa.Table, Indices]:
-    """The rows that belong to the videos, and the position of each row's video among the sorted ids."""
-    evaluated = pa.array(sorted(set(video_ids)), pa.string())
-    positions = pc.index_in(table["video_id"], value_set=evaluated)
-    known = pc.is_valid(positions)
-    return table.filter(known), positions.filter(known).to_numpy().astype(np.int64)
+def _portions(starts: Indices, num_rows: int) -> Iterator[tuple[int, int]]:
+    """Joins runs of rows until there are `ROWS_AT_ONCE`."""
+    begin = 0
+    for end in [*starts[1:].tolist(), num_rows] if num_rows else []:
+        if end - begin >= ROWS_AT_ONCE or end == num_rows:
+            yield begin, end
+            begin = end
 
 
-def _columns(table: pa.Table, videos: Indices, scores: Floats, tube_scores: Floats) -> BoxColumns:
-    tube_ids = pc.unique(table["tube_id"])
-    ordered_ids = tube_ids.take(pc.sort_indices(tube_ids))
+def _rows(table: pa.Table, rows: Indices) -> pa.Table:
+    """Some rows of a table, without a copy where they lie side by side."""
+    first, last = int(rows[0]), int(rows[-1])
+    contiguous = last - first + 1 == len(rows) and bool((np.diff(rows) == 1).all())
+    return table.slice(first, len(rows)) if contiguous else table.take(rows)
+
+
+def _columns(table: pa.Table, video_ids: pa.Array) -> BoxColumns:
+    """All rows as they come."""
+    scored = "score" in table.column_names
+    ones = np.ones(len(table))
     return BoxColumns(
-        videos=videos,
+        videos=_codes(table["video_id"], video_ids),
         frames=table["frame"].to_numpy().astype(np.int64),
-        tubes=pc.index_in(table["tube_id"], value_set=ordered_ids).to_numpy().astype(np.int64),
+        tubes=_codes(table["tube_id"], None),
         classes=table["class_id"].to_numpy().astype(np.int64),
-        boxes=np.stack([_floats(table, name) for name in ("x1", "y1", "x2", "y2")], axis=1),
-        scores=scores,
-        tube_scores=tube_scores,
+        boxes=np.stack([table[name].to_numpy() for name in ("x1", "y1", "x2", "y2")], axis=1).astype(np.float64),
+        scores=table["score"].to_numpy().astype(np.float64) if scored else ones,
+        tube_scores=table["tube_score"].to_numpy().astype(np.float64) if scored else ones,
     )
 
 
-def _floats(table: pa.Table, name: str) -> Floats:
-    return table[name].to_numpy().astype(np.float64)
+def _codes(texts: pa.ChunkedArray, values: pa.Array | None) -> Indices:
+    """Each text as its position among the values, -1 where it is none of them; by default among its own, sorted."""
+    if not pa.types.is_dictionary(texts.type):
+        texts = texts.dictionary_encode()
+    texts = texts.unify_dictionaries().combine_chunks()
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.chunk(0) if texts.num_chunks else pa.array([], pa.string()).dictionary_encode()
+    if values is None:
+        values = texts.dictionary.take(pc.sort_indices(texts.dictionary))
+    positions = pc.fill_null(pc.index_in(texts.dictionary, value_set=values), -1).to_numpy()
+    return positions[texts.indices.to_numpy()].astype(np.int64) if len(texts) else np.empty(0, dtype=np.int64)
 
 
 def _check(columns: BoxColumns, num_classes: int, what: str) -> None:
-    classes = columns.classes
-    if np.any((classes < 0) | (classes >= num_classes)):
-        wrong = classes[(classes < 0) | (classes >= num_classes)][0]
-        raise UserError(f"{what}: class_id {wrong} found, expected 0…{num_classes - 1}")
-    if np.any(columns.frames < 0):
+    wrong = (columns.classes < 0) | (columns.classes >= num_classes)
+    if wrong.any():
+        raise UserError(f"{what}: class_id {columns.classes[wrong][0]} found, expected 0…{num_classes - 1}")
+    if (columns.frames < 0).any():
         raise UserError(f"{what}: frame {columns.frames.min()} found, expected 0 or more")
     for name, values in (("score", columns.scores), ("tube_score", columns.tube_scores), ("box", columns.boxes)):
-        if not np.all(np.isfinite(values)):
+        if not np.isfinite(values).all():
             raise UserError(f"{what}: a {name} is not a finite number")
-    if np.any(columns.boxes[:, 2:] < columns.boxes[:, :2]):
+    if (columns.boxes[:, 2:] < columns.boxes[:, :2]).any():
         raise UserError(f"{what}: a box has x2 < x1 or y2 < y1")
-    keys = (columns.classes, columns.frames, columns.tubes, columns.videos)
-    order = np.lexsort(keys)
-    if len(run_starts(*(key[order] for key in keys))) != len(columns):
+
+
+def _check_once(columns: BoxColumns, what: str) -> None:
+    keys = np.sort(pack(frame_keys(columns), columns.tubes, columns.classes))
+    if (keys[1:] == keys[:-1]).any():
         raise UserError(f"{what}: a tube has two boxes of one class on one frame, expected one")

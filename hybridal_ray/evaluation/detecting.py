@@ -1,6 +1,7 @@
 """Who acts where in a video, and doing what: from a detector's maps to rows of the predictions table."""
 
 import functools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from hybridal_ray.detectors.feature_cache import FeatureCache
 from hybridal_ray.detectors.interface import DetectorSpec
 from hybridal_ray.evaluation.boxes import Floats, Mask, boxes_of_components, non_maximum_suppression
 from hybridal_ray.evaluation.clip_merging import FrameMaps, Maps, merged_maps
+from hybridal_ray.evaluation.tube_pruning import TubeScore, score_tube, suppress_tubes, trim_tube
 from hybridal_ray.evaluation.tubes import FrameDetections, Tube, link_tubes
 from hybridal_ray.pool.decoding import read_video
 from hybridal_ray.pool.tables import Video
@@ -29,6 +31,9 @@ class DetectionSettings:
         link_iou: Least IoU of a box with the tube it joins.
         max_gap: Frames that a tube may miss in a row.
         min_tube_frames: Shorter tubes are dropped.
+        trim: Ends of a tube are cut off where the objectness is below this share of its greatest; 0 cuts nothing.
+        tube_nms_iou: Of two tubes that overlap more than this, the one of lower score is dropped.
+        tube_score: What a tube's score is of the objectness of its boxes.
         min_class_probability: Less probable classes of a tube are not written, save the most probable.
     """
 
@@ -38,6 +43,9 @@ class DetectionSettings:
     link_iou: float = 0.3
     max_gap: int = 4
     min_tube_frames: int = 4
+    trim: float = 0.0
+    tube_nms_iou: float = 0.5
+    tube_score: TubeScore = "mean"
     min_class_probability: float = 0.05
 
 
@@ -65,27 +73,54 @@ def detect_video(
     Returns:
         Rows of `PREDICTIONS_SCHEMA`, one a box and class, boxes in pixels of the decoded frame; empty when
         nobody was found. ``score`` is the box's objectness times the tube's class probability,
-        ``tube_score`` the tube's mean objectness times the same.
+        ``tube_score`` the tube's score times the same.
 
     Raises:
         UnreadableVideo: The video does not decode.
     """
+    maps = video_maps(detector, spec, video, device=device, batch_clips=batch_clips, feature_cache=feature_cache)
+    return prediction_rows(maps, video, settings)
+
+
+def video_maps(
+    detector: nn.Module,
+    spec: DetectorSpec,
+    video: Video,
+    *,
+    device: torch.device,
+    batch_clips: int,
+    feature_cache: FeatureCache | None = None,
+) -> Iterator[FrameMaps]:
+    """What the detector says of each frame of a video; arguments and errors as in `detect_video`."""
     frames = read_video(video.uri, spec.input_size)
-    height, width = frames.shape[1:3]
     encoded = None if feature_cache is None else functools.partial(feature_cache.encode, video.uri)
-    maps = merged_maps(detector, spec, frames, device=device, batch_clips=batch_clips, encoded=encoded)
-    tubes = link_tubes(
-        [frame_detections(of_frame, settings) for of_frame in maps],
-        link_iou=settings.link_iou,
-        max_gap=settings.max_gap,
-        min_tube_frames=settings.min_tube_frames,
-    )
+    return merged_maps(detector, spec, frames, device=device, batch_clips=batch_clips, encoded=encoded)
+
+
+def prediction_rows(maps: Iterable[FrameMaps], video: Video, settings: DetectionSettings) -> list[dict[str, Any]]:
+    """Links the maps of a video's frames into tubes; the rows of `detect_video`."""
+    detections: list[FrameDetections] = []
+    height = width = 1
+    for of_frame in maps:
+        height, width = of_frame.foreground.shape
+        detections.append(frame_detections(of_frame, settings))
     to_pixels = np.tile([video.width / width, video.height / height], 2)
     return [
         row
-        for number, tube in enumerate(tubes)
-        for row in _rows(tube, to_pixels, settings.min_class_probability, video.video_id, f"tube-{number:03d}")
+        for number, tube in enumerate(video_tubes(detections, settings))
+        for row in _rows(tube, to_pixels, settings, video.video_id, f"tube-{number:03d}")
     ]
+
+
+def video_tubes(detections: Sequence[FrameDetections], settings: DetectionSettings) -> list[Tube]:
+    """Links the boxes of a video's frames into tubes, cuts off weak ends, drops what is short or double."""
+    linked = link_tubes(
+        detections, link_iou=settings.link_iou, max_gap=settings.max_gap, min_tube_frames=settings.min_tube_frames
+    )
+    trimmed = [trim_tube(tube, settings.trim) for tube in linked]
+    shortest = min(settings.min_tube_frames, len(detections))
+    long_enough = [tube for tube in trimmed if len(tube.frames) >= shortest]
+    return suppress_tubes(long_enough, settings.tube_nms_iou, settings.tube_score)
 
 
 def frame_detections(maps: FrameMaps, settings: DetectionSettings) -> FrameDetections:
@@ -124,10 +159,10 @@ def cell_shares(pixels: int, cells: int) -> Floats:
 
 
 def _rows(
-    tube: Tube, to_pixels: Floats, min_class_probability: float, video_id: str, tube_id: str
+    tube: Tube, to_pixels: Floats, settings: DetectionSettings, video_id: str, tube_id: str
 ) -> list[dict[str, Any]]:
-    probabilities = tube.class_probabilities
-    written = probabilities >= min_class_probability
+    probabilities, score = tube.class_probabilities, score_tube(tube.objectness, settings.tube_score)
+    written = probabilities >= settings.min_class_probability
     written[probabilities.argmax()] = True
     return [
         {
@@ -136,7 +171,7 @@ def _rows(
             "frame": int(frame),
             "class_id": int(class_id),
             "score": float(objectness * probabilities[class_id]),
-            "tube_score": float(tube.score * probabilities[class_id]),
+            "tube_score": float(score * probabilities[class_id]),
             **dict(zip(("x1", "y1", "x2", "y2"), box.tolist(), strict=True)),
         }
         for class_id in np.flatnonzero(written)

@@ -9,11 +9,13 @@ import pyarrow as pa
 from hybridal_ray.chunks import read_parts
 from hybridal_ray.detectors.checkpoint import choose_device, load_detector
 from hybridal_ray.detectors.feature_cache import FeatureCache
-from hybridal_ray.dispatch import ActorPlan, Progress, refuse_total_failure, run_over_videos
+from hybridal_ray.dispatch import ActorPlan, PassSummary, Progress, refuse_total_failure, run_over_videos
 from hybridal_ray.errors import UserError
+from hybridal_ray.evaluation.analysis import analyse
 from hybridal_ray.evaluation.columns import truth_columns
 from hybridal_ray.evaluation.detecting import DetectionSettings, detect_video
-from hybridal_ray.evaluation.metrics import Metrics, evaluate_predictions
+from hybridal_ray.evaluation.metrics import RESAMPLES, Metrics, figures, gather_evidence
+from hybridal_ray.evaluation.prediction_files import prediction_tables
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
 from hybridal_ray.pool.tables import Video
@@ -30,13 +32,14 @@ def evaluate_checkpoint(
     plan: ActorPlan,
     batch_clips: int = 8,
     feature_cache: str | None = None,
+    resamples: int = RESAMPLES,
     progress: Progress | None = None,
 ) -> Metrics:
     """Detects on every video and compares with the truth.
 
     Predictions go to ``out_dir/predictions/`` part by part, so that a pass that was cut off goes on where it
-    stopped; the metrics go to ``out_dir/metrics.json``. A video that cannot be decoded has no predictions: its
-    tubes count as missed.
+    stopped; the metrics go to ``out_dir/metrics.json``, why they are what they are to ``out_dir/analysis.json``. A
+    video that cannot be decoded has no predictions: its tubes count as missed.
 
     Args:
         videos: The videos to evaluate on.
@@ -48,10 +51,11 @@ def evaluate_checkpoint(
         plan: Who does it.
         batch_clips: Clips run at once.
         feature_cache: Where features of the encoder are kept between rounds, path or URI; None keeps none.
+        resamples: Bootstrap draws of the videos behind the intervals; 0 leaves them out.
         progress: Called with the videos done and all videos.
 
     Returns:
-        The metrics of `evaluate_predictions`, with ``failures``: the reason by id of each video that failed.
+        The metrics of `figures`, with ``failures``: the reason by id of each video that failed.
 
     Raises:
         UserError: The truth is empty or impossible, the checkpoint does not fit `classes`, every
@@ -60,10 +64,56 @@ def evaluate_checkpoint(
     video_ids = [video.video_id for video in videos]
     truth_columns(truth, video_ids, len(classes))  # refused now, not after the pass
     predictions_dir = storage.join(out_dir, "predictions")
+    summary = detect_videos(
+        videos,
+        checkpoint_dir,
+        predictions_dir,
+        num_classes=len(classes),
+        settings=settings,
+        plan=plan,
+        batch_clips=batch_clips,
+        feature_cache=feature_cache,
+        progress=progress,
+    )
+    evidence = gather_evidence(prediction_tables(predictions_dir), truth, video_ids, classes)
+    metrics = figures(evidence, classes, resamples=resamples) | {"failures": summary.failed}
+    storage.write_json(storage.join(out_dir, "analysis.json"), analyse(evidence, classes))
+    storage.write_json(storage.join(out_dir, "metrics.json"), metrics)
+    return metrics
+
+
+def detect_videos(
+    videos: Sequence[Video],
+    checkpoint_dir: str,
+    predictions_dir: str,
+    *,
+    num_classes: int | None,
+    settings: DetectionSettings,
+    plan: ActorPlan,
+    batch_clips: int = 8,
+    feature_cache: str | None = None,
+    progress: Progress | None = None,
+) -> PassSummary:
+    """Detects on every video and leaves the rows in part files of a directory.
+
+    Args:
+        videos: Each id once.
+        checkpoint_dir: Written by `save_detector`.
+        predictions_dir: Path or URI, of this pass alone.
+        num_classes: What the detector must know; None takes it as it is.
+        settings: Thresholds from maps to tubes.
+        plan: Who does it.
+        batch_clips: Clips run at once.
+        feature_cache: As in `evaluate_checkpoint`.
+        progress: Called with the videos done and all videos.
+
+    Raises:
+        UserError: The detector knows another number of classes, every video failed; or see `run_over_videos`.
+    """
     summary = run_over_videos(
         videos,
         functools.partial(
-            _DetectionWorker, checkpoint_dir, len(classes), settings, plan.device, batch_clips, feature_cache
+            _DetectionWorker, checkpoint_dir, num_classes, settings, plan.device, batch_clips, feature_cache
         ),
         predictions_dir,
         error_row=_no_row,
@@ -72,10 +122,7 @@ def evaluate_checkpoint(
         progress=progress,
     )
     refuse_total_failure(summary, predictions_dir)
-    predictions = read_parts(predictions_dir, PREDICTIONS_SCHEMA)
-    metrics = evaluate_predictions(predictions, truth, video_ids, classes) | {"failures": summary.failed}
-    storage.write_json(storage.join(out_dir, "metrics.json"), metrics)
-    return metrics
+    return summary
 
 
 def read_predictions(out_dir: str) -> pa.Table:
@@ -95,7 +142,7 @@ class _DetectionWorker:
     def __init__(
         self,
         checkpoint_dir: str,
-        num_classes: int,
+        num_classes: int | None,
         settings: DetectionSettings,
         device: str,
         batch_clips: int,
@@ -103,7 +150,7 @@ class _DetectionWorker:
     ) -> None:
         self._device = choose_device(device)
         loaded = load_detector(checkpoint_dir, self._device)
-        if loaded.spec.num_classes != num_classes:
+        if num_classes not in (None, loaded.spec.num_classes):
             raise UserError(
                 f"{checkpoint_dir}: the detector knows {loaded.spec.num_classes} classes, expected the {num_classes} "
                 "of the pool"

@@ -39,11 +39,6 @@ class Tube:
     objectness: Floats
     class_probabilities: Floats
 
-    @property
-    def score(self) -> float:
-        """Mean objectness of the tube's boxes."""
-        return float(self.objectness.mean())
-
 
 @dataclass
 class _OpenTube:

@@ -4,6 +4,7 @@ Nothing here knows MLflow, apart from the letters that it allows in names.
 """
 
 import io
+import json
 import math
 import re
 from collections import Counter
@@ -18,6 +19,7 @@ import pyarrow.csv as pacsv
 from hybridal_ray.pool import storage
 from hybridal_ray.tracking.run_reader import (
     RoundRecord,
+    read_analysis,
     read_clusters,
     read_selection,
     report_directory,
@@ -67,6 +69,7 @@ def round_points(run_root: str, record: RoundRecord) -> list[Point]:
     for stage, summary in record.stage_summaries.items():
         counts = {f"{stage}/{name}": value for name, value in summary.items() if name != "seconds"}
         points.extend(_points(counts, step))
+    points.extend(_points(analysis_figures(read_analysis(run_root, record.index) or {}), step))
     for cluster in cluster_rows(run_root, record.index):
         sizes = {f"cluster_{cluster['cluster']}_{name}": cluster[name] for name in ("size", "quota")}
         points.extend(_points(sizes, step))
@@ -74,6 +77,22 @@ def round_points(run_root: str, record: RoundRecord) -> list[Point]:
         losses = {f"training/{name}": value for name, value in epoch.items() if name not in ("epoch", "ended_at")}
         points.extend(_points(losses, int(epoch["epoch"])))
     return points
+
+
+def analysis_figures(analysis: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of an error analysis, by name: ``errors/<kind>_gain``, ``calibration/…``, ``breakdowns/…``."""
+    kinds = analysis.get("errors", {}).get("kinds", {})
+    calibration = {name: found for name, found in analysis.get("calibration", {}).items() if found is not None}
+    return {
+        **{f"errors/{kind}_gain": found["gain"] for kind, found in kinds.items()},
+        **{f"errors/{kind}_count": found["count"] for kind, found in kinds.items()},
+        **{f"calibration/{name}_ece": found["expected_calibration_error"] for name, found in calibration.items()},
+        **{
+            f"breakdowns/{measure}_{part['name']}": part["video_map@0.5"]
+            for measure, parts in analysis.get("breakdowns", {}).items()
+            for part in parts
+        },
+    }
 
 
 def cluster_rows(run_root: str, round_index: int) -> list[dict[str, int]]:
@@ -111,6 +130,11 @@ def round_files(run_root: str, record: RoundRecord) -> dict[str, bytes]:
     for stage, name in (("train", "train/history.json"), ("evaluate", "evaluate/metrics.json")):
         if stage in record.stage_summaries:
             files[name.rpartition("/")[2]] = storage.read_bytes(storage.join(directory, *name.split("/")))
+    analysis = read_analysis(run_root, record.index)
+    if analysis is not None:
+        files["analysis.json"] = (json.dumps(analysis, indent=1) + "\n").encode()
+        kinds = analysis["errors"]["kinds"]
+        files["errors.csv"] = _csv(pa.Table.from_pylist([{"kind": kind, **found} for kind, found in kinds.items()]))
     selection = read_selection(run_root, record.index)
     if selection is not None:
         files["selection.parquet"] = storage.read_bytes(storage.join(directory, "selection.parquet"))

@@ -1,5 +1,6 @@
 """The figures of one round, drawn from the run directory and the pool as soon as each can be."""
 
+import functools
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -9,12 +10,14 @@ from matplotlib.figure import Figure
 from hybridal_ray.detectors.checkpoint import load_detector
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Pool
+from hybridal_ray.tracking import error_figures
 from hybridal_ray.tracking.contact_sheet import contact_sheet
 from hybridal_ray.tracking.curves import learning_curve, loss_history
 from hybridal_ray.tracking.detections_sheet import detections_sheet
 from hybridal_ray.tracking.latent_map import latent_map
 from hybridal_ray.tracking.run_reader import (
     labelled_before,
+    read_analysis,
     read_clusters,
     read_latents,
     read_predictions,
@@ -52,6 +55,10 @@ def render_round(
         "latent_map.png": ("select", lambda: _latent_map(run_root, round_index)),
         "contact_sheet.png": ("select", lambda: _contact_sheet(run_root, round_index, pool)),
     }
+    figures |= {
+        name: ("evaluate", functools.partial(_error_figure, run_root, round_index, draw))
+        for name, draw in error_figures.FIGURES.items()
+    }
     for name, (stage, draw) in figures.items():
         location = storage.join(report_directory(run_root, round_index), name)
         if stage in records[round_index].stage_summaries and not storage.exists(location):
@@ -74,6 +81,13 @@ def _test_frames(run_root: str, round_index: int, pool: Pool) -> Figure | None:
     if predictions is None or len(pool.tubes_of([video.video_id for video in pool.usable_videos("test")])) == 0:
         return None
     return detections_sheet(pool, predictions, round_index=round_index)
+
+
+def _error_figure(
+    run_root: str, round_index: int, draw: Callable[[error_figures.Analysis], Figure | None]
+) -> Figure | None:
+    analysis = read_analysis(run_root, round_index)
+    return None if analysis is None else draw(analysis)
 
 
 def _latent_map(run_root: str, round_index: int) -> Figure | None:

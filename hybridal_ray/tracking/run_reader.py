@@ -138,6 +138,12 @@ def read_predictions(run_root: str, round_index: int) -> pa.Table | None:
     return _read_parts(run_root, round_index, "evaluate", "evaluate/predictions", columns, PREDICTIONS_SCHEMA)
 
 
+def read_analysis(run_root: str, round_index: int) -> dict[str, Any] | None:
+    """Why the round's figures are what they are (`hybridal_ray.evaluation.analysis`), or None before evaluation."""
+    location = storage.join(round_directory(run_root, round_index), "evaluate", "analysis.json")
+    return _read_json_if(storage.exists(location), location)
+
+
 def labelled_before(run_root: str, round_index: int) -> frozenset[str]:
     """The videos that hold a label of this round's training set or earlier."""
     labels = ledger.read(run_root)

@@ -1,93 +1,38 @@
 """Oracles: an evaluator written as loops (`brute_force`), and cases worked out by hand."""
 
 import brute_force
-import numpy as np
-import pyarrow as pa
 import pytest
+from evaluation_tables import AWAY, BOX, CLASSES, evaluate, perfect, prediction_row, random_tables, shrunk, truth_row
 
 from hybridal_ray.errors import UserError
-from hybridal_ray.evaluation.metrics import evaluate_predictions
-from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
-from hybridal_ray.pool.tables import TUBES_SCHEMA
 
-CLASSES = ("jump", "run", "wave")
-BOX = (10.0, 10.0, 30.0, 50.0)
-AWAY = (60.0, 10.0, 80.0, 50.0)
-
-
-def truth_row(frame, box=BOX, *, video="v", tube="a", class_id=0):
-    names = ("x1", "y1", "x2", "y2")
-    return {"video_id": video, "tube_id": tube, "class_id": class_id, "frame": frame, "mask": None} | dict(
-        zip(names, box, strict=True)
-    )
+VIDEOS = ("v2", "v0", "v1")
+SEEDS = [*range(150), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(150, 1000))]
+FRAME = {"frame_map@0.5": (0.5,), "frame_map@0.5:0.95": brute_force.FRAME_THRESHOLDS}
+VIDEO = {
+    "video_map@0.2": (0.2,),
+    "video_map@0.5": (0.5,),
+    "video_map@0.75": (0.75,),
+    "video_map@0.5:0.95": brute_force.FRAME_THRESHOLDS,
+}
 
 
-def prediction_row(frame, box=BOX, *, score=0.5, tube_score=None, **keys):
-    row = truth_row(frame, box, **keys)
-    del row["mask"]
-    return row | {"score": score, "tube_score": score if tube_score is None else tube_score}
-
-
-def evaluate(predictions, truth, videos=("v",)):
-    return evaluate_predictions(
-        pa.Table.from_pylist(predictions, PREDICTIONS_SCHEMA),
-        pa.Table.from_pylist(truth, TUBES_SCHEMA),
-        videos,
-        CLASSES,
-    )
-
-
-def shrunk(box, iou):
-    """The box with its height cut so that it has that IoU with the box."""
-    x1, y1, x2, y2 = box
-    return x1, y1, x2, y1 + iou * (y2 - y1)
-
-
-def random_tables(seed):
-    """Few places, few scores and few pixels, so that ties, duplicates and equal overlaps are frequent."""
-    rng = np.random.default_rng(seed)
-
-    def rows(make, tubes):
-        result = []
-        for video in ("v0", "v1", "v2"):
-            for tube in range(rng.integers(0, tubes + 1)):
-                class_id, tube_score = int(rng.integers(0, 3)), rng.integers(1, 4) / 4
-                x, y, length = *rng.integers(0, 4, 2), rng.integers(1, 7)
-                start = rng.integers(0, 4)
-                for frame in range(start, start + length):
-                    dx, dy, dw, dh = rng.integers(0, 3, 4)
-                    box = (float(x + dx), float(y + dy), float(x + dx + 4 + dw), float(y + dy + 4 + dh))
-                    keys = {"video": video, "tube": f"t{tube}", "class_id": class_id}
-                    result.append(make(frame, box, score=rng.integers(1, 4) / 4, tube_score=tube_score, **keys))
-        return result
-
-    def truth_without_scores(frame, box, score, tube_score, **keys):
-        return truth_row(frame, box, **keys)
-
-    truth = rows(truth_without_scores, 3) or [truth_row(0, video="v0")]
-    predictions = rows(prediction_row, 6)
-    rng.shuffle(predictions)
-    return predictions, truth
-
-
-@pytest.mark.parametrize("seed", range(300))
-def test_agrees_with_the_loops(seed):
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_convention_agrees_with_the_loops(seed):
     predictions, truth = random_tables(seed)
-    metrics = evaluate(predictions, truth, ("v2", "v0", "v1"))
-    for name, metric, thresholds in (
-        ("frame_map@0.5", brute_force.frame_ap, [0.5]),
-        ("frame_map@0.5:0.95", brute_force.frame_ap, [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]),
-        ("video_map@0.2", brute_force.video_ap, [0.2]),
-        ("video_map@0.5", brute_force.video_ap, [0.5]),
-    ):
-        values = [brute_force.mean_over_classes(metric, predictions, truth, t) for t in thresholds]
-        assert metrics[name] == pytest.approx(np.mean(values), abs=1e-12), name
-
-
-def perfect(truth):
-    return [
-        {key: value for key, value in row.items() if key != "mask"} | {"score": 0.9, "tube_score": 0.9} for row in truth
-    ]
+    metrics = evaluate(predictions, truth, VIDEOS)
+    for convention in brute_force.CONVENTIONS:
+        for names, metric in ((FRAME, brute_force.frame_ap), (VIDEO, brute_force.video_ap)):
+            for name, thresholds in names.items():
+                if convention != "ava" or names is FRAME:
+                    arguments = (convention, predictions, truth, thresholds, len(CLASSES))
+                    expected = brute_force.mean_over_classes(metric, *arguments)
+                    assert metrics[f"{convention}/{name}"] == pytest.approx(expected, abs=1e-12), (convention, name)
+    for names in (FRAME, VIDEO):
+        for name, thresholds in names.items():
+            expected = brute_force.mask_shares(predictions, truth, len(CLASSES), thresholds, names is VIDEO)
+            assert metrics[f"capsnet/{name}"] == pytest.approx(expected, abs=1e-12), name
+            assert metrics[name] == metrics[f"strict/{name}"]
 
 
 TRUTH = [
@@ -115,13 +60,11 @@ def test_no_predictions_give_zero_and_classes_without_truth_are_skipped():
     metrics = evaluate([], TRUTH, ("v", "w"))
     assert metrics["frame_map@0.5"] == metrics["video_map@0.2"] == metrics["frame_ap_localisation@0.5"] == 0.0
     assert metrics["tube_class_accuracy"] is None
-    assert metrics["per_class"]["wave"] == {
-        "frame_ap@0.5": None,
-        "video_ap@0.2": None,
-        "video_ap@0.5": None,
-        "truth_boxes": 0,
-        "truth_tubes": 0,
-    }
+    of_class = metrics["per_class"]["wave"]
+    assert of_class["frame_ap@0.5"] is of_class["video_ap@0.75"] is None
+    assert of_class["truth_boxes"] == of_class["truth_tubes"] == 0
+    assert of_class["conventions"]["act"]["frame_ap@0.5"] == 0.0
+    assert of_class["conventions"]["multisports"]["video_ap@0.5"] is None
     assert metrics["per_class"]["run"]["truth_boxes"] == 8
     assert metrics["per_class"]["run"]["truth_tubes"] == 2
 

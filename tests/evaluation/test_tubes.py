@@ -41,7 +41,6 @@ def test_gap_is_filled_by_interpolation_and_the_class_is_the_mean_over_detected_
     np.testing.assert_allclose(tube.boxes, [square(0), square(1), square(2), square(3)])
     np.testing.assert_allclose(tube.objectness, [0.6, 0.7, 0.8, 0.9])
     np.testing.assert_allclose(tube.class_probabilities, [0.6, 0.4])
-    assert tube.score == pytest.approx(0.75)
 
 
 def test_a_longer_gap_ends_the_tube():

@@ -1,0 +1,1 @@
+"""Commands of ``hybridal`` that fill a file of their own."""

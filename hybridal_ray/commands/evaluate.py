@@ -1,0 +1,166 @@
+"""``hybridal evaluate``: any file of predictions, every convention, and why the figures are what they are."""
+
+import functools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+import pyarrow as pa
+import typer
+
+from hybridal_ray.errors import UserError
+
+
+class Format(StrEnum):
+    """Of a file of predictions."""
+
+    AUTO = "auto"
+    OURS = "ours"
+    ACT = "act"
+    AVA = "ava"
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """What is true of which videos."""
+
+    tubes: pa.Table
+    video_ids: Sequence[str]
+    classes: Sequence[str]
+    labelled: Mapping[str, Sequence[int]] | None
+    actions: Sequence[int]  # ids in an AVA file, by class id
+    sizes: Mapping[str, tuple[int, int]] | None  # to turn shares of the picture into pixels
+
+
+def evaluate(
+    predictions: Annotated[str, typer.Option(help="Parquet file or directory of parts; ACT pickle; AVA csv.")],
+    pool: Annotated[str | None, typer.Option(help="Pool with the ground truth.")] = None,
+    split: Annotated[str, typer.Option(help="Of the pool.")] = "test",
+    ava_truth: Annotated[str | None, typer.Option(help="AVA csv with the ground truth, instead of a pool.")] = None,
+    excluded: Annotated[str | None, typer.Option(help="AVA csv of timestamps that are left out.")] = None,
+    labelled: Annotated[
+        str | None, typer.Option(help="Parquet of video_id, frame: the labelled frames of sparsely labelled videos.")
+    ] = None,
+    clusters: Annotated[str | None, typer.Option(help="Parquet of video_id, cluster: scenes to tell apart.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="Of the predictions; auto goes by the name.")] = Format.AUTO,
+    resamples: Annotated[int, typer.Option(min=0, help="Draws of videos behind the intervals.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    figures: Annotated[str | None, typer.Option(help="Directory for the figures, as PNG.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Compare predictions with the ground truth under every convention, and tell what is wrong with them."""
+    from rich.console import Console
+
+    from hybridal_ray.evaluation import figures_table, metrics
+    from hybridal_ray.evaluation.analysis import analyse
+
+    truth = _truth(pool, split, ava_truth, excluded, labelled)
+    evidence = metrics.gather_evidence(
+        _tables(predictions, form, truth), truth.tubes, truth.video_ids, truth.classes, labelled=truth.labelled
+    )
+    result = metrics.figures(evidence, truth.classes, resamples=resamples, seed=seed)
+    if ava_truth is not None:
+        result = _of_ava(result)
+    analysis = analyse(evidence, truth.classes, _clusters(clusters))
+    if figures is not None:
+        _draw(analysis, figures)
+    if as_json:
+        print(json.dumps({"metrics": result, "analysis": analysis}, indent=1))
+        return
+    console = Console(width=140)
+    tables = {
+        "Conventions (95 % intervals over resampled videos)": figures_table.conventions_table(result),
+        "Classes, under ava" if ava_truth else "Classes, under strict": figures_table.classes_table(result),
+    }
+    if ava_truth is None:
+        tables["What is wrong: tubes under strict, IoU 0.5"] = figures_table.errors_table(analysis)
+        tables["For whom it is wrong"] = figures_table.breakdowns_table(analysis)
+    for title, table in tables.items():
+        console.print(f"\n{title}", highlight=False)
+        console.print(table)
+    for name, found in analysis["calibration"].items():
+        if found is not None:
+            console.print(f"expected calibration error of {name}: {found['expected_calibration_error']:.4f}")
+
+
+def _of_ava(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What has a meaning for boxes of single frames, as shares of the picture: no tubes, no pixel more."""
+    from hybridal_ray.evaluation.conventions import AVA
+
+    prefix = f"{AVA.name}/"
+    counts = ("videos", "truth_boxes")
+    return {
+        **{name: value for name, value in result.items() if name.startswith(prefix) or name in counts},
+        "intervals": {name: bounds for name, bounds in result["intervals"].items() if name.startswith(prefix)},
+        "per_class": {
+            name: {**of_class["conventions"][AVA.name], "truth_boxes": of_class["truth_boxes"]}
+            for name, of_class in result["per_class"].items()
+        },
+    }
+
+
+def _truth(pool: str | None, split: str, ava_truth: str | None, excluded: str | None, labelled: str | None) -> _Truth:
+    from hybridal_ray.evaluation.ava_csv import read_ava_truth
+    from hybridal_ray.pool.tables import load_pool
+
+    if (pool is None) == (ava_truth is None):
+        raise UserError("expected the ground truth: either --pool or --ava-truth")
+    if ava_truth is not None:
+        ava = read_ava_truth(ava_truth, excluded)
+        names = [str(action) for action in ava.actions]
+        return _Truth(ava.truth, sorted(ava.labelled), names, ava.labelled, ava.actions, None)
+    known = load_pool(str(pool))
+    videos = known.usable_videos(split)
+    ids = [video.video_id for video in videos]
+    sizes = {video.video_id: (video.width, video.height) for video in videos}
+    actions = range(1, len(known.classes) + 1)
+    frames = None if labelled is None else _labelled_frames(labelled)
+    return _Truth(known.tubes_of(ids), ids, known.classes, frames, actions, sizes)
+
+
+def _tables(location: str, form: Format, truth: _Truth) -> Iterator[pa.Table]:
+    from hybridal_ray.evaluation.act_pickle import read_act_predictions
+    from hybridal_ray.evaluation.ava_csv import read_ava_predictions
+    from hybridal_ray.evaluation.prediction_files import prediction_tables
+
+    if form is Format.AUTO:
+        endings = {".pkl": Format.ACT, ".pickle": Format.ACT, ".csv": Format.AVA}
+        form = next((kind for ending, kind in endings.items() if location.endswith(ending)), Format.OURS)
+    if form is Format.ACT:
+        yield read_act_predictions(location, truth.video_ids)
+    elif form is Format.AVA:
+        yield read_ava_predictions(location, truth.actions, truth.sizes)
+    else:
+        yield from prediction_tables(location)
+
+
+def _labelled_frames(location: str) -> dict[str, list[int]]:
+    from hybridal_ray.pool import storage
+
+    schema = pa.schema([pa.field("video_id", pa.string()), pa.field("frame", pa.int32())])
+    frames: dict[str, list[int]] = {}
+    for row in storage.read_table(location, schema).to_pylist():
+        frames.setdefault(row["video_id"], []).append(row["frame"])
+    return frames
+
+
+def _clusters(location: str | None) -> dict[str, int] | None:
+    from hybridal_ray.pool import storage
+    from hybridal_ray.pool.round_tables import CLUSTERS_SCHEMA
+
+    if location is None:
+        return None
+    return {row["video_id"]: row["cluster"] for row in storage.read_table(location, CLUSTERS_SCHEMA).to_pylist()}
+
+
+def _draw(analysis: Mapping[str, Any], folder: str) -> None:
+    from hybridal_ray.pool import storage
+    from hybridal_ray.tracking.error_figures import FIGURES
+    from hybridal_ray.tracking.style import to_png
+
+    for name, draw in FIGURES.items():
+        png = to_png(functools.partial(draw, analysis))
+        if png is not None:
+            storage.write_bytes(storage.join(folder, name), png)

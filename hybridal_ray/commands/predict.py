@@ -1,0 +1,130 @@
+"""``hybridal predict``: a checkpoint over a pool or over plain video files."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool.tables import Pool, Video
+
+
+def predict(
+    checkpoint: Annotated[str, typer.Option(help="Directory of the detector, as training leaves it.")],
+    out: Annotated[str, typer.Option(help="The Parquet file to write.")],
+    pool: Annotated[str | None, typer.Option(help="Pool whose videos to detect on.")] = None,
+    split: Annotated[str, typer.Option(help="Of the pool.")] = "test",
+    video: Annotated[list[Path] | None, typer.Option(help="Video file, beside a pool or instead of it.")] = None,
+    render: Annotated[str | None, typer.Option(help="Directory for videos with what was found drawn in.")] = None,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Boxes of lower score are not drawn.")] = 0.1,
+    actors: Annotated[int, typer.Option(min=0, help="Ray actors; 0 detects in this process.")] = 0,
+    cpus_per_actor: Annotated[float, typer.Option(min=0)] = 1,
+    gpus_per_actor: Annotated[float, typer.Option(min=0)] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Of the section `evaluation`.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Detect who acts where and doing what, on the cluster that RAY_ADDRESS names or in this process."""
+    from hybridal_ray import cluster
+    from hybridal_ray.dispatch import ActorPlan
+    from hybridal_ray.evaluation.predicting import predict_videos
+    from hybridal_ray.pool.tables import load_pool
+
+    known = None if pool is None else load_pool(pool)
+    videos, rates = _videos(known, split, video or [])
+    if actors:
+        cluster.connect()
+        cluster.check_room({"actors": (actors, cpus_per_actor, gpus_per_actor)})
+    summary = predict_videos(
+        videos,
+        checkpoint,
+        out,
+        num_classes=None if known is None else len(known.classes),
+        settings=detection_settings(setting or []),
+        plan=ActorPlan(actors, cpus_per_actor, gpus_per_actor, device),
+        progress=lambda done, total: print(f"{done} of {total} videos", file=sys.stderr),
+    )
+    rendered = [] if render is None else _render(videos, rates, known, checkpoint, out, render, min_score)
+    told = {"predictions": out, "videos": len(videos), **summary, "rendered": rendered}
+    print(json.dumps(told, indent=1) if as_json else "\n".join(f"{name}: {value}" for name, value in told.items()))
+
+
+def detection_settings(overrides: list[str]) -> Any:
+    """The thresholds of the section ``evaluation``, with some given as ``field=value``.
+
+    Raises:
+        UserError: A field is not of the section, or its value not allowed.
+    """
+    from pydantic import ValidationError
+
+    from hybridal_ray.config_sections import EvaluationConfig
+    from hybridal_ray.config_values import plain
+    from hybridal_ray.evaluation.detecting import DetectionSettings
+
+    fields = dict(override.partition("=")[::2] for override in overrides)
+    try:
+        section = EvaluationConfig.model_validate({name: yaml.safe_load(value) for name, value in fields.items()})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = problem["loc"][0]
+        raise UserError(f"--set {field}={fields.get(str(field))}: {problem['msg']}") from error
+    return plain(DetectionSettings, section)
+
+
+def _videos(pool: Pool | None, split: str, files: list[Path]) -> tuple[list[Video], dict[str, float]]:
+    """The videos to detect on, and the frame rate of each."""
+    from hybridal_ray.pool.decoding import UnreadableVideo, probe
+
+    videos = [] if pool is None else pool.usable_videos(split)
+    if pool is not None and not videos:
+        raise UserError(f"{pool.root}/videos.parquet: no video of split {split!r} has status 'ok'")
+    rows = [] if pool is None else pool.videos.select(["video_id", "fps"]).to_pylist()
+    rates = {row["video_id"]: row["fps"] for row in rows}
+    for file in files:
+        try:
+            facts = probe(str(file.absolute()))
+        except UnreadableVideo as error:
+            raise UserError(str(error)) from error
+        if file.name in rates:
+            raise UserError(f"--video {file}: a video named {file.name!r} is there already, expected each name once")
+        videos.append(
+            Video(file.name, str(file.absolute()), split, file.name, facts.num_frames, facts.width, facts.height)
+        )
+        rates[file.name] = facts.fps
+    if not videos:
+        raise UserError("nothing to detect on: expected --pool, --video or both")
+    return videos, rates
+
+
+def _render(
+    videos: list[Video],
+    rates: dict[str, float],
+    pool: Pool | None,
+    checkpoint: str,
+    predictions: str,
+    folder: str,
+    min_score: float,
+) -> list[str]:
+    from hybridal_ray.detectors.checkpoint import load_detector
+    from hybridal_ray.evaluation.rendering import render_video
+    from hybridal_ray.pool import storage
+    from hybridal_ray.pool.decoding import UnreadableVideo
+
+    table = storage.read_table(predictions)
+    number = load_detector(checkpoint).spec.num_classes
+    classes = pool.classes if pool is not None else tuple(f"class {class_id}" for class_id in range(number))
+    rendered = []
+    for video in videos:
+        location = storage.join(folder, f"{video.video_id.replace('/', '-')}.mp4")
+        try:
+            render_video(video, table, classes, location, fps=rates[video.video_id], min_score=min_score)
+        except UnreadableVideo as error:
+            print(f"{video.video_id} is not drawn: {error}", file=sys.stderr)
+        else:
+            rendered.append(location)
+    return rendered

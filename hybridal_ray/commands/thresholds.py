@@ -1,0 +1,68 @@
+"""``hybridal thresholds``: which thresholds suit a checkpoint, found on the validation split."""
+
+import dataclasses
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from hybridal_ray.commands.predict import detection_settings
+from hybridal_ray.errors import UserError
+
+BEST = 5
+
+
+def thresholds(
+    checkpoint: Annotated[str, typer.Option(help="Directory of the detector.")],
+    pool: Annotated[str, typer.Option(help="Pool; of it only the split `val` is looked at.")],
+    try_values: Annotated[
+        list[str] | None, typer.Option("--try", metavar="FIELD=[VALUE,…]", help="Of the section `evaluation`.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="What is not searched.")
+    ] = None,
+    metric: Annotated[str, typer.Option(help="What is to be great.")] = "video_map@0.5",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Search the thresholds of the section `evaluation` on the validation split."""
+    from hybridal_ray.evaluation.threshold_search import GRID, SPLIT, search_thresholds
+    from hybridal_ray.pool.tables import load_pool
+
+    known = load_pool(pool)
+    videos = known.usable_videos(SPLIT)
+    if not videos:
+        raise UserError(f"{pool}/videos.parquet: no video of split {SPLIT!r} has status 'ok'")
+    grid = dict(map(_values, try_values)) if try_values else GRID
+    trials = search_thresholds(
+        videos,
+        known.tubes_of([video.video_id for video in videos]),
+        known.classes,
+        checkpoint,
+        base=detection_settings(setting or []),
+        grid=grid,
+        metric=metric,
+        device=device,
+        progress=lambda done, total: print(f"{done} of {total} videos", file=sys.stderr),
+    )
+    rows = [
+        {metric: trial.value, **{name: dataclasses.asdict(trial.settings)[name] for name in grid}} for trial in trials
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    for row in rows[:BEST]:
+        overrides = " ".join(f"evaluation.{name}={value}" for name, value in row.items() if name != metric)
+        print(f"{metric} {row[metric]:.4f}: {overrides}")
+
+
+def _values(text: str) -> tuple[str, list[Any]]:
+    field, _, values = text.partition("=")
+    parsed = yaml.safe_load(values)
+    if not isinstance(parsed, list) or not parsed:
+        raise UserError(f"--try {text}: expected FIELD=[VALUE,…]")
+    for value in parsed:
+        detection_settings([f"{field}={value}"])  # refused now, not after the pass
+    return field, parsed

@@ -1,0 +1,127 @@
+"""AVA's csv files: detections, ground truth, excluded timestamps; MultiSports' too, with frame numbers for seconds.
+
+A row is ``video_id, timestamp, x1, y1, x2, y2, action_id, score or person_id``, without a header, boxes as shares of
+the picture. The timestamp stands as the frame, and an action's place among the sorted ids as its class.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool import storage
+from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
+from hybridal_ray.pool.tables import TUBES_SCHEMA
+
+Row = tuple[str, int, tuple[float, float, float, float], int, float]
+CORNERS = ("x1", "y1", "x2", "y2")
+
+
+@dataclass(frozen=True)
+class AvaTruth:
+    """What an AVA file says is true.
+
+    Attributes:
+        truth: Table of `TUBES_SCHEMA`, boxes as shares of the picture.
+        actions: Ids of the actions; a class id is an index into them.
+        labelled: The timestamps that somebody labelled, by video id.
+    """
+
+    truth: pa.Table
+    actions: tuple[int, ...]
+    labelled: Mapping[str, Sequence[int]]
+
+
+def read_ava_truth(location: str, excluded: str | None = None) -> AvaTruth:
+    """Reads ground truth.
+
+    Args:
+        location: The csv file.
+        excluded: A csv file of ``video_id, timestamp`` that are left out.
+
+    Raises:
+        UserError: A file is missing or a row of it malformed; the message names it.
+    """
+    left_out = {(row[0], _whole(row[1], excluded, n)) for n, row in enumerate(_csv(excluded, 2))} if excluded else set()
+    rows = [row for row in _rows(location) if row[:2] not in left_out]
+    actions = tuple(sorted({row[3] for row in rows}))
+    columns = _columns(rows, actions)
+    tubes = [f"person-{int(person)}" for *_, person in rows]
+    labelled: dict[str, set[int]] = {}
+    for video, timestamp, *_ in rows:
+        labelled.setdefault(video, set()).add(timestamp)
+    masks = pa.nulls(len(rows), pa.string())
+    truth = pa.table({**columns, "tube_id": tubes, "mask": masks}).select(TUBES_SCHEMA.names).cast(TUBES_SCHEMA)
+    return AvaTruth(truth, actions, {video: sorted(frames) for video, frames in labelled.items()})
+
+
+def read_ava_predictions(
+    location: str, actions: Sequence[int], sizes: Mapping[str, tuple[int, int]] | None = None
+) -> pa.Table:
+    """Reads detections, each a tube of its own.
+
+    Args:
+        location: The csv file.
+        actions: Ids of the actions that are evaluated; detections of others are left out.
+        sizes: Width and height of each video, to give boxes in pixels; None leaves them as shares.
+
+    Returns:
+        Table of `PREDICTIONS_SCHEMA`.
+
+    Raises:
+        UserError: As in `read_ava_truth`.
+    """
+    known = set(actions)
+    rows = [row for row in _rows(location) if row[3] in known and (sizes is None or row[0] in sizes)]
+    scores = [score for *_, score in rows]
+    columns = _columns(rows, actions, sizes)
+    tubes = [f"box-{n:07d}" for n in range(len(rows))]
+    table = pa.table({**columns, "tube_id": tubes, "score": scores, "tube_score": scores})
+    return table.select(PREDICTIONS_SCHEMA.names).cast(PREDICTIONS_SCHEMA)
+
+
+def _columns(
+    rows: Sequence[Row], actions: Sequence[int], sizes: Mapping[str, tuple[int, int]] | None = None
+) -> dict[str, pa.Array]:
+    classes = {action: class_id for class_id, action in enumerate(actions)}
+    boxes = np.array([row[2] for row in rows], dtype=np.float64).reshape(-1, 4)
+    if sizes is not None:
+        boxes = boxes * np.array([sizes[row[0]] * 2 for row in rows], dtype=np.float64).reshape(-1, 4)
+    return {
+        "video_id": pa.array([row[0] for row in rows], pa.string()),
+        "frame": pa.array([row[1] for row in rows], pa.int32()),
+        "class_id": pa.array([classes[row[3]] for row in rows], pa.int32()),
+        **{name: pa.array(boxes[:, k], pa.float64()) for k, name in enumerate(CORNERS)},
+    }
+
+
+def _rows(location: str) -> list[Row]:
+    parsed: list[Row] = []
+    for number, row in enumerate(_csv(location, 8)):
+        try:
+            x1, y1, x2, y2 = (float(value) for value in row[2:6])
+            last = float(row[7])
+        except ValueError as error:
+            raise UserError(f"{location}, line {number + 1}: {error}; expected numbers after the video id") from error
+        action = _whole(row[6], location, number)
+        parsed.append((row[0], _whole(row[1], location, number), (x1, y1, x2, y2), action, last))
+    return parsed
+
+
+def _csv(location: str, num_fields: int) -> list[list[str]]:
+    rows = [row for row in csv.reader(io.StringIO(storage.read_bytes(location).decode("utf-8", "replace"))) if row]
+    for number, row in enumerate(rows):
+        if len(row) < num_fields:
+            raise UserError(f"{location}, line {number + 1}: {len(row)} fields found, expected {num_fields}")
+    return rows
+
+
+def _whole(text: str, location: str | None, number: int) -> int:
+    try:
+        return int(float(text))
+    except ValueError as error:
+        raise UserError(f"{location}, line {number + 1}: {text!r} found, expected a whole number") from error

@@ -1,0 +1,188 @@
+"""Oracles: what the package says of the same files, and a detector that sees bright squares exactly."""
+
+import json
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hybridal_ray import cli
+from hybridal_ray.detectors.checkpoint import save_detector
+from hybridal_ray.detectors.interface import DetectorSpec
+from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, save_pool
+
+sys.path.append(str(Path(__file__).parents[1] / "evaluation"))
+from bright_detector import CLASSES, moving_squares, write_video
+
+LENGTHS = {"clips/a": 10, "clips/b": 14}
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    """Two videos of each of two splits, and beside them the checkpoint of a detector that finds all."""
+    folder = tmp_path_factory.mktemp("pool")
+    videos, tubes = [], []
+    for split in ("val", "test"):
+        for name, length in LENGTHS.items():
+            video_id = f"{split}/{name}"
+            frames, rows = moving_squares(length)
+            file = folder / f"{video_id.replace('/', '-')}.mp4"
+            write_video(file, frames)
+            tubes += [row | {"video_id": video_id} for row in rows]
+            facts = {"uri": str(file), "split": split, "group": video_id, "num_frames": length, "fps": 25.0}
+            size = {"width": 128, "height": 96, "status": "ok", "reason": None}
+            videos.append({"video_id": video_id, **facts, **size})
+    save_pool(
+        Pool(
+            str(folder),
+            "squares",
+            CLASSES,
+            pa.Table.from_pylist(videos, VIDEOS_SCHEMA),
+            pa.Table.from_pylist(tubes, TUBES_SCHEMA),
+        )
+    )
+    save_detector(str(folder / "checkpoint"), DetectorSpec("bright_detector:BrightDetector", 2, 64, 4, 2), {}, None)
+    return folder
+
+
+@pytest.fixture
+def hybridal(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["hybridal", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def predictions(pool, tmp_path_factory):
+    """What the command predicts of the test split."""
+    out = tmp_path_factory.mktemp("predictions") / "predictions.parquet"
+    patch = pytest.MonkeyPatch()
+    arguments = ["--checkpoint", pool / "checkpoint", "--pool", pool, "--out", out]
+    patch.setattr(sys, "argv", ["hybridal", "predict", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    patch.undo()
+    assert not end.value.code
+    return out
+
+
+def test_a_pool_is_predicted_into_one_file_and_nothing_is_left_beside_it(predictions):
+    assert set(pq.read_table(predictions)["video_id"].to_pylist()) == {f"test/{name}" for name in LENGTHS}
+    assert [file.name for file in predictions.parent.iterdir()] == ["predictions.parquet"]
+
+
+def test_plain_files_are_predicted_and_rendered(hybridal, pool, tmp_path):
+    file = pool / "test-clips-a.mp4"
+    arguments = ("--checkpoint", pool / "checkpoint", "--video", file, "--out", tmp_path / "p.parquet")
+    code, out, err = hybridal("predict", *arguments, "--render", tmp_path / "seen", "--set", "trim=0.5", "--json")
+    told = json.loads(out)
+    assert code == 0, err
+    assert (told["videos"], told["failed"]) == (1, {})
+    assert told["rows"] == len(pq.read_table(tmp_path / "p.parquet"))
+    assert [Path(rendered).name for rendered in told["rendered"]] == ["test-clips-a.mp4.mp4"]
+    assert Path(told["rendered"][0]).stat().st_size > 0
+
+
+def evaluated(hybridal, *arguments):
+    code, out, err = hybridal("evaluate", *arguments, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_predictions_of_ours_are_evaluated_under_every_convention(hybridal, pool, predictions, tmp_path):
+    told = evaluated(hybridal, "--pool", pool, "--predictions", predictions, "--figures", tmp_path / "figures")
+    metrics = told["metrics"]
+    for convention in ("strict", "act", "multisports", "ava"):
+        assert metrics[f"{convention}/frame_map@0.5"] == pytest.approx(1.0)
+    # One mask holds both squares: on the half of the frames that have both, red is less than half of it.
+    assert metrics["capsnet/frame_map@0.5"] == pytest.approx((0.5 + 1.0) / 2)
+    assert metrics["video_map@0.5"] == 1.0
+    assert told["analysis"]["errors"]["kinds"]["missed"]["count"] == 0
+    names = {"errors.png", "confusion.png", "calibration.png", "breakdowns.png"}
+    assert {file.name for file in (tmp_path / "figures").iterdir()} == names
+    code, out, _ = hybridal("evaluate", "--pool", pool, "--predictions", predictions)
+    assert code == 0
+    assert all(word in out for word in ("multisports", "capsnet", "red", "duplicate", "motion", "calibration"))
+
+
+def test_act_pickles_and_ava_csv_are_evaluated(hybridal, pool, predictions, tmp_path):
+    rows = pq.read_table(predictions).to_pylist()
+    videos = [f"test/{name}" for name in LENGTHS]
+    corners = ("x1", "y1", "x2", "y2")
+    boxes = np.array(
+        [
+            [videos.index(row["video_id"]), row["frame"] + 1, row["class_id"], row["score"], *(row[c] for c in corners)]
+            for row in rows
+        ]
+    )
+    (tmp_path / "act.pkl").write_bytes(pickle.dumps(boxes))
+    metrics = evaluated(hybridal, "--pool", pool, "--predictions", tmp_path / "act.pkl")["metrics"]
+    assert metrics["act/frame_map@0.5"] == pytest.approx(1.0)
+    lines = [
+        f"{row['video_id']},{row['frame']},{row['x1'] / 128},{row['y1'] / 96},{row['x2'] / 128},{row['y2'] / 96},"
+        f"{row['class_id'] + 1},{row['score']}"
+        for row in rows
+    ]
+    (tmp_path / "ava.csv").write_text("\n".join(lines))
+    metrics = evaluated(hybridal, "--pool", pool, "--predictions", tmp_path / "ava.csv")["metrics"]
+    assert metrics["ava/frame_map@0.5"] == pytest.approx(1.0)
+    (tmp_path / "truth.csv").write_text("\n".join(line.rpartition(",")[0] + ",0" for line in lines))
+    files = ("--ava-truth", tmp_path / "truth.csv", "--predictions", tmp_path / "ava.csv")
+    told = evaluated(hybridal, *files)["metrics"]
+    assert told["ava/frame_map@0.5"] == pytest.approx(1.0)
+    assert not [name for name in told if name.startswith(("act/", "strict/"))]  # a pixel more means nothing of shares
+    assert hybridal("evaluate", *files)[0] == 0
+
+
+def test_labelled_frames_and_clusters_come_from_files(hybridal, pool, predictions, tmp_path):
+    some = [{"video_id": f"test/{name}", "frame": frame} for name in LENGTHS for frame in (0, 9)]
+    pq.write_table(pa.Table.from_pylist(some), tmp_path / "labelled.parquet")
+    clusters = [{"video_id": f"test/{name}", "cluster": number} for number, name in enumerate(LENGTHS)]
+    schema = pa.schema([("video_id", pa.string()), ("cluster", pa.int32())])
+    pq.write_table(pa.Table.from_pylist(clusters, schema), tmp_path / "clusters.parquet")
+    files = ("--labelled", tmp_path / "labelled.parquet", "--clusters", tmp_path / "clusters.parquet")
+    told = evaluated(hybridal, "--pool", pool, "--predictions", predictions, *files)
+    assert told["metrics"]["truth_boxes"] == 2 + 2 + 2  # red on both frames of two videos, green on frame 9 of each
+    assert [part["name"] for part in told["analysis"]["breakdowns"]["cluster"]] == ["0", "1"]
+
+
+def test_thresholds_are_searched_on_the_validation_split(hybridal, pool):
+    arguments = ("--checkpoint", pool / "checkpoint", "--pool", pool, "--try", "mask_threshold=[0.99999, 0.7]")
+    code, out, err = hybridal("thresholds", *arguments, "--json")
+    assert code == 0, err
+    assert [row["mask_threshold"] for row in json.loads(out)] == [0.7, 0.99999]
+    code, out, _ = hybridal("thresholds", *arguments)
+    assert out.startswith("video_map@0.5 1.0000: evaluation.mask_threshold=0.7")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "--predictions", "x.parquet"], "either --pool or --ava-truth"),
+        (["evaluate", "--predictions", "x.parquet", "--pool", "{pool}"], "no predictions are there"),
+        (["predict", "--checkpoint", "{pool}/checkpoint", "--out", "p.parquet"], "nothing to detect on"),
+        (
+            ["predict", "--checkpoint", "c", "--out", "p", "--pool", "{pool}", "--set", "trim=2"],
+            "--set trim=2: Input should be less than or equal to 1",
+        ),
+        (
+            ["predict", "--checkpoint", "c", "--out", "p", "--pool", "{pool}", "--split", "train"],
+            "no video of split 'train'",
+        ),
+        (["thresholds", "--checkpoint", "c", "--pool", "{pool}", "--try", "trim=0.5"], "expected FIELD=[VALUE,…]"),
+    ],
+)
+def test_what_the_user_can_mend_is_told_in_one_line(hybridal, pool, arguments, message):
+    code, _, err = hybridal(*(argument.format(pool=pool) for argument in arguments))
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
