@@ -57,6 +57,7 @@ def merged_maps(
     device: torch.device,
     batch_clips: int,
     encoded: Encoded | None = None,
+    latents: list[Maps] | None = None,
 ) -> Iterator[FrameMaps]:
     """Detects on every frame of a video.
 
@@ -70,6 +71,7 @@ def merged_maps(
         device: Where the detector runs.
         batch_clips: Clips run at once.
         encoded: Looks features up, where some are kept; by default the detector encodes every clip.
+        latents: Gets the latents (N, D) of each batch of clips, where it is given.
 
     Yields:
         The maps of frame 0, 1, … F − 1.
@@ -81,7 +83,10 @@ def merged_maps(
     for start in range(0, len(clips), batch_clips):
         batch = clips[start : start + batch_clips]
         inputs = functools.partial(_inputs, frames, batch, device)
-        foreground, class_logits = _detect(detector, inputs, encoded and functools.partial(encoded, batch, inputs))
+        looked_up = encoded and functools.partial(encoded, batch, inputs)
+        foreground, class_logits, latent = _detect(detector, inputs, looked_up)
+        if latents is not None:
+            latents.append(latent)
         for n, clip in enumerate(batch.tolist()):
             for t, frame in enumerate(clip):
                 if frame in merging:
@@ -98,11 +103,13 @@ def _inputs(frames: npt.NDArray[np.uint8], clips: FrameIndices, device: torch.de
 
 
 @torch.inference_mode()
-def _detect(detector: nn.Module, inputs: Callable[[], Tensor], features: Callable[[], Any] | None) -> tuple[Maps, Maps]:
+def _detect(
+    detector: nn.Module, inputs: Callable[[], Tensor], features: Callable[[], Any] | None
+) -> tuple[Maps, Maps, Maps]:
     """Runs the detector on N clips, or decodes their features where something gives them.
 
     Returns:
-        (N, T, H, W) foreground probabilities and (N, C, T, h, w) class logits.
+        (N, T, H, W) foreground probabilities, (N, C, T, h, w) class logits and (N, D) latents.
     """
     output: DetectorOutput
     if isinstance(detector, Detector):
@@ -113,4 +120,6 @@ def _detect(detector: nn.Module, inputs: Callable[[], Tensor], features: Callabl
     if class_maps is None:
         num_frames = output.mask_logits.shape[1]
         class_maps = output.class_scores[:, :, None, None, None].expand(-1, -1, num_frames, 1, 1)
-    return output.mask_logits.float().sigmoid().cpu().numpy(), class_maps.float().cpu().numpy()
+    outputs = (output.mask_logits.float().sigmoid(), class_maps.float(), output.latent.float())
+    foreground, class_logits, latents = (of_clips.cpu().numpy() for of_clips in outputs)
+    return foreground, class_logits, latents

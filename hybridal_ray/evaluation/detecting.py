@@ -58,6 +58,7 @@ def detect_video(
     settings: DetectionSettings,
     batch_clips: int = 8,
     feature_cache: FeatureCache | None = None,
+    latents: list[Maps] | None = None,
 ) -> list[dict[str, Any]]:
     """Finds the tubes of a video.
 
@@ -69,6 +70,7 @@ def detect_video(
         settings: Thresholds.
         batch_clips: Clips run at once, which bounds the memory of the device.
         feature_cache: Of this detector; a clip whose features it holds is not encoded.
+        latents: Gets the latents (N, D) of each batch of clips, where it is given.
 
     Returns:
         Rows of `PREDICTIONS_SCHEMA`, one a box and class, boxes in pixels of the decoded frame; empty when
@@ -78,7 +80,9 @@ def detect_video(
     Raises:
         UnreadableVideo: The video does not decode.
     """
-    maps = video_maps(detector, spec, video, device=device, batch_clips=batch_clips, feature_cache=feature_cache)
+    maps = video_maps(
+        detector, spec, video, device=device, batch_clips=batch_clips, feature_cache=feature_cache, latents=latents
+    )
     return prediction_rows(maps, video, settings)
 
 
@@ -90,11 +94,12 @@ def video_maps(
     device: torch.device,
     batch_clips: int,
     feature_cache: FeatureCache | None = None,
+    latents: list[Maps] | None = None,
 ) -> Iterator[FrameMaps]:
     """What the detector says of each frame of a video; arguments and errors as in `detect_video`."""
     frames = read_video(video.uri, spec.input_size)
     encoded = None if feature_cache is None else functools.partial(feature_cache.encode, video.uri)
-    return merged_maps(detector, spec, frames, device=device, batch_clips=batch_clips, encoded=encoded)
+    return merged_maps(detector, spec, frames, device=device, batch_clips=batch_clips, encoded=encoded, latents=latents)
 
 
 def prediction_rows(maps: Iterable[FrameMaps], video: Video, settings: DetectionSettings) -> list[dict[str, Any]]:

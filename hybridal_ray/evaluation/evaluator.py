@@ -12,10 +12,12 @@ from hybridal_ray.detectors.feature_cache import FeatureCache
 from hybridal_ray.dispatch import ActorPlan, PassSummary, Progress, refuse_total_failure, run_over_videos
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.analysis import analyse
+from hybridal_ray.evaluation.clip_merging import Maps
 from hybridal_ray.evaluation.columns import truth_columns
 from hybridal_ray.evaluation.detecting import DetectionSettings, detect_video
 from hybridal_ray.evaluation.metrics import RESAMPLES, Metrics, figures, gather_evidence
 from hybridal_ray.evaluation.prediction_files import prediction_tables
+from hybridal_ray.evaluation.scenes import nearest_centre, read_scenes, write_scenes
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
 from hybridal_ray.pool.tables import Video
@@ -63,7 +65,7 @@ def evaluate_checkpoint(
     """
     video_ids = [video.video_id for video in videos]
     truth_columns(truth, video_ids, len(classes))  # refused now, not after the pass
-    predictions_dir = storage.join(out_dir, "predictions")
+    predictions_dir, scenes_dir = storage.join(out_dir, "predictions"), storage.join(out_dir, "scenes")
     summary = detect_videos(
         videos,
         checkpoint_dir,
@@ -73,11 +75,12 @@ def evaluate_checkpoint(
         plan=plan,
         batch_clips=batch_clips,
         feature_cache=feature_cache,
+        scenes_dir=scenes_dir,
         progress=progress,
     )
     evidence = gather_evidence(prediction_tables(predictions_dir), truth, video_ids, classes)
     metrics = figures(evidence, classes, resamples=resamples) | {"failures": summary.failed}
-    storage.write_json(storage.join(out_dir, "analysis.json"), analyse(evidence, classes))
+    storage.write_json(storage.join(out_dir, "analysis.json"), analyse(evidence, classes, read_scenes(scenes_dir)))
     storage.write_json(storage.join(out_dir, "metrics.json"), metrics)
     return metrics
 
@@ -92,6 +95,7 @@ def detect_videos(
     plan: ActorPlan,
     batch_clips: int = 8,
     feature_cache: str | None = None,
+    scenes_dir: str | None = None,
     progress: Progress | None = None,
 ) -> PassSummary:
     """Detects on every video and leaves the rows in part files of a directory.
@@ -105,6 +109,7 @@ def detect_videos(
         plan: Who does it.
         batch_clips: Clips run at once.
         feature_cache: As in `evaluate_checkpoint`.
+        scenes_dir: Gets the scene cluster of each video, see `read_scenes`, where the detector has centres.
         progress: Called with the videos done and all videos.
 
     Raises:
@@ -113,7 +118,7 @@ def detect_videos(
     summary = run_over_videos(
         videos,
         functools.partial(
-            _DetectionWorker, checkpoint_dir, num_classes, settings, plan.device, batch_clips, feature_cache
+            _DetectionWorker, checkpoint_dir, num_classes, settings, plan.device, batch_clips, feature_cache, scenes_dir
         ),
         predictions_dir,
         error_row=_no_row,
@@ -147,6 +152,7 @@ class _DetectionWorker:
         device: str,
         batch_clips: int,
         feature_cache: str | None,
+        scenes_dir: str | None,
     ) -> None:
         self._device = choose_device(device)
         loaded = load_detector(checkpoint_dir, self._device)
@@ -156,15 +162,17 @@ class _DetectionWorker:
                 "of the pool"
             )
         self._detector, self._spec = loaded.detector, loaded.spec
+        self._centres, self._scenes_dir = loaded.centres, scenes_dir
         self._settings, self._batch_clips = settings, batch_clips
         self._cache = None if feature_cache is None else FeatureCache(feature_cache, loaded.detector, loaded.spec)
 
     def process(self, videos: Sequence[Video]) -> list[dict[str, Any]]:
-        """The prediction rows of some videos, in their order."""
-        return [
-            row
-            for video in videos
-            for row in detect_video(
+        """The prediction rows of some videos, in their order; keeps their scene clusters."""
+        rows: list[dict[str, Any]] = []
+        scenes: dict[str, int] = {}
+        for video in videos:
+            latents: list[Maps] = []
+            rows += detect_video(
                 self._detector,
                 self._spec,
                 video,
@@ -172,5 +180,10 @@ class _DetectionWorker:
                 settings=self._settings,
                 batch_clips=self._batch_clips,
                 feature_cache=self._cache,
+                latents=latents,
             )
-        ]
+            if self._centres is not None:
+                scenes[video.video_id] = nearest_centre(latents, self._centres)
+        if scenes and self._scenes_dir is not None:
+            write_scenes(self._scenes_dir, scenes)
+        return rows

@@ -11,6 +11,8 @@ from tiny_runs import labelled, outcome, picks, run_tiny, scores, selection
 
 from hybridal_ray.detectors.checkpoint import load_detector, save_detector
 from hybridal_ray.errors import UserError
+from hybridal_ray.evaluation.evaluator import read_predictions
+from hybridal_ray.evaluation.scenes import read_scenes
 from hybridal_ray.pool import ledger
 from hybridal_ray.pool.tables import load_pool
 from hybridal_ray.report import run_report
@@ -152,6 +154,16 @@ def test_warm_start_begins_with_the_weights_of_the_round_before(warm: bool, tiny
     run_tiny(tmp_path, tiny_pool, rounds=2, **settings)
     after = load_detector(checkpoints[1]).detector.state_dict()
     assert all(torch.allclose(after[name], tripled[name], atol=1e-6) for name in after) == warm
+
+
+def test_a_round_tells_where_it_fails_scene_by_scene(undisturbed: Path) -> None:
+    evaluated = undisturbed / "rounds/001/evaluate"
+    scenes = read_scenes(str(evaluated / "scenes"))
+    predicted = {row["video_id"] for row in read_predictions(str(evaluated)).to_pylist()}
+    assert predicted <= set(scenes)
+    assert set(scenes.values()) <= {0, 1, 2}  # of three clusters
+    told = json.loads((evaluated / "analysis.json").read_text())["breakdowns"]
+    assert {part["name"] for part in told["cluster"]} == {str(cluster) for cluster in scenes.values()}
 
 
 def test_kept_features_of_a_frozen_encoder_change_no_decision(tiny_pool: Path, tmp_path: Path) -> None:
