@@ -65,6 +65,40 @@ def list_files(location: str, suffix: str = "") -> list[str]:
     return [join(location, name) for name in sorted(names) if name.endswith(suffix)]
 
 
+def list_tree(location: str) -> list[str]:
+    """The files at any depth inside a directory, as paths relative to it, sorted; none when there is no directory."""
+    system, path = filesystem(location)
+    selector = pafs.FileSelector(path, allow_not_found=True, recursive=True)
+    start = len(path.rstrip("/")) + 1
+    return sorted(info.path[start:] for info in system.get_file_info(selector) if info.type == pafs.FileType.File)
+
+
+def is_directory(location: str) -> bool:
+    """Whether a directory is there."""
+    system, path = filesystem(location)
+    return system.get_file_info(path).type == pafs.FileType.Directory
+
+
+def size_of(location: str) -> int:
+    """Bytes of a file.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    system, path = filesystem(location)
+    info = system.get_file_info(path)
+    if info.type != pafs.FileType.File:
+        raise UserError(f"{location}: no such file")
+    return int(info.size)
+
+
+def state_of(location: str) -> tuple[int, int]:
+    """Bytes of a file and when it was last changed, in nanoseconds; (-1, -1) where there is none."""
+    system, path = filesystem(location)
+    info = system.get_file_info(path)
+    return (int(info.size), int(info.mtime_ns or 0)) if info.type == pafs.FileType.File else (-1, -1)
+
+
 def read_bytes(location: str) -> bytes:
     """The whole content of a file.
 
