@@ -18,10 +18,13 @@ REMOTE_BUFFER_BYTES = 1 << 20
 # A header can claim any size; FFmpeg would reserve the memory for it before the first frame fails to decode.
 MAX_PIXELS = 1 << 26  # 8192 × 8192
 
-VIDEO_SUFFIXES = frozenset(
-    ".avi .mp4 .m4v .mov .mkv .webm .mpg .mpeg .ts .mts .m2ts .wmv .flv .ogv .3gp .y4m .gif".split()
-)
-IMAGE_SUFFIXES = frozenset(".jpg .jpeg .png .bmp .tif .tiff .webp .ppm .pgm".split())
+# fmt: off
+VIDEO_SUFFIXES = frozenset({
+    ".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".ogv",
+    ".3gp", ".y4m", ".gif",
+})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+# fmt: on
 
 
 class UnreadableVideo(Exception):

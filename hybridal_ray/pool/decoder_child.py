@@ -2,14 +2,15 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import TextIO
+from typing import Any, TextIO
 
 from hybridal_ray.pool.containers import UnreadableVideo
-from hybridal_ray.pool.decoding import probe
-from hybridal_ray.pool.inspection import inspect_video
+from hybridal_ray.pool.decoding import VideoFacts, probe
+from hybridal_ray.pool.inspection import Inspection, inspect_video
 
-TASKS = {"probe": probe, "inspect": inspect_video}
+TASKS: dict[str, Callable[[str], VideoFacts | Inspection]] = {"probe": probe, "inspect": inspect_video}
 
 
 def serve(requests: TextIO, answers: TextIO) -> None:
@@ -22,7 +23,7 @@ def serve(requests: TextIO, answers: TextIO) -> None:
     for line in requests:
         request = json.loads(line)
         try:
-            answer = {"found": asdict(TASKS[request["task"]](request["uri"]))}
+            answer: dict[str, Any] = {"found": asdict(TASKS[request["task"]](request["uri"]))}
         except UnreadableVideo as error:
             answer = {"unreadable": error.reason}
         except (MemoryError, ValueError, RuntimeError) as error:

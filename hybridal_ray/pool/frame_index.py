@@ -5,6 +5,7 @@ or with timestamps that repeat are all in circulation. So a key frame counts onl
 for it and the frames after it, the same pictures as the decoding of the whole file did.
 """
 
+import contextlib
 import hashlib
 import zlib
 from dataclasses import asdict, dataclass, field
@@ -161,10 +162,8 @@ class IndexStore:
         index = build_index(uri)
         if self._root is not None and state is not None:
             content = {"format": FORMAT, "uri": uri, "state": state, **asdict(index)}
-            try:
+            with contextlib.suppress(UserError):  # a pool that belongs to others is read all the same
                 storage.write_json(self._location(uri), content)
-            except UserError:
-                pass  # a pool that belongs to others is read all the same
         return index
 
     def _kept(self, uri: str) -> FrameIndex | None:

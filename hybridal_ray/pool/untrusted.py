@@ -114,7 +114,7 @@ class _Refused(Exception):
 def _refuse_wild_claims(content: bytes) -> None:
     """Memo slots are allocated up to the highest number named, so that a few bytes could claim all memory."""
     for number, (opcode, argument, _) in enumerate(pickletools.genops(content)):
-        if opcode.name in ("PUT", "LONG_BINPUT") and argument > number + 1:
+        if opcode.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > number + 1:
             raise _Refused(f"it claims {argument} memo slots in {number} steps")
 
 

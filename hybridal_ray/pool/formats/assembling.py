@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -107,7 +108,7 @@ def _look_at(
         decoders.put(first)
         decoders.put(second)
         with ThreadPoolExecutor(max_workers=2) as executor:
-            for found in executor.map(lambda pair: _see(*pair, fps, decoders), zip(videos, uris, strict=True)):
+            for found in executor.map(partial(_see, fps=fps, decoders=decoders), videos, uris):
                 seen.append(found)
                 if progress is not None:
                     progress(len(seen), len(videos))

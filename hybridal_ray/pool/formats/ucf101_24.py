@@ -121,12 +121,13 @@ def _from_mat(location: str) -> dict[str, tuple[int, list[RawTube]]]:
 
 
 def _mat_tube(tube: Any) -> RawTube:
+    """A tube of the MATLAB file: from 1 and inclusive, unless the number of its boxes says from 0 and exclusive."""
     first, last, number = (int(np.asarray(tube[field]).ravel()[0]) for field in ("sf", "ef", "class"))
-    return _raw_tube(number, first - 1, last, tube["boxes"])
+    exclusive = len(tube["boxes"]) == last - first
+    return _raw_tube(number, first if exclusive else first - 1, last, tube["boxes"])
 
 
 def _read_list(location: str) -> set[str]:
     """Names without their ending; what follows a blank on the line does not count."""
     lines = read_bounded(location).decode("utf-8", "replace").splitlines()
     return {without_suffix(line.split()[0]) for line in lines if line.strip()}
-

@@ -1,0 +1,1 @@
+"""Groups of ``hybridal`` commands, one module a group."""
