@@ -52,16 +52,16 @@ class CheckReport:
         return {"videos": self.videos, "unusable": self.unusable, "findings": [asdict(f) for f in self.findings]}
 
     def print(self, console: Console) -> None:
-        """Writes a line for each kind of finding, with examples."""
+        """Writes a line for each kind of thing that was found, with an example."""
         table = Table(title=f"{self.videos} videos, {self.unusable} of them unusable")
         for heading in ("finding", "videos", "what it means", "such as"):
             table.add_column(heading, overflow="fold")
         counts = Counter(kind for kind, _ in {(finding.kind, finding.video_id) for finding in self.findings})
         for kind, meaning in {**UNUSABLE, **TOLD}.items():
             first = next((finding for finding in self.findings if finding.kind == kind), None)
-            example = f"{first.video_id}: {first.detail}" if first is not None else ""
-            style = "red" if kind in UNUSABLE and counts[kind] else None
-            table.add_row(kind, str(counts[kind]), meaning, example, style=style)
+            if first is not None:
+                example = f"{first.video_id}: {first.detail}"
+                table.add_row(kind, str(counts[kind]), meaning, example, style="red" if kind in UNUSABLE else None)
         console.print(table, markup=False)
 
 

@@ -8,7 +8,7 @@ for it and the frames after it, the same pictures as the decoding of the whole f
 import contextlib
 import hashlib
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import av
 
@@ -75,7 +75,8 @@ def build_index(uri: str) -> FrameIndex:
         for point, end in zip(walk.points, ends, strict=True)
         if not any(point.frame <= frame < end for frame in walk.damaged)
     ]
-    return FrameIndex(facts, tuple(point for point in sound if _holds(uri, point, walk)))
+    proved = [_proved(uri, point, walk) for point in sound]
+    return FrameIndex(facts, tuple(point for point in proved if point is not None))
 
 
 def _walk(source: VideoStream) -> _Walk:
@@ -116,6 +117,15 @@ def _note(walk: _Walk, frame: av.VideoFrame, stamp: int, seek_to: int | None, to
         last = number
     if walk.points and number < last + FRAMES_TRIED:
         walk.pictures[number] = _checksum(frame, to_rgb)
+
+
+def _proved(uri: str, point: SeekPoint, walk: _Walk) -> SeekPoint | None:
+    """The point with a place to seek to that was tried: its own time, or else that of its packet."""
+    for seek_to in dict.fromkeys((point.stamp, point.seek_to)):
+        candidate = replace(point, seek_to=seek_to)
+        if _holds(uri, candidate, walk):
+            return candidate
+    return None
 
 
 def _holds(uri: str, point: SeekPoint, walk: _Walk) -> bool:

@@ -113,9 +113,20 @@ class _Refused(Exception):
 
 def _refuse_wild_claims(content: bytes) -> None:
     """Memo slots are allocated up to the highest number named, so that a few bytes could claim all memory."""
-    for number, (opcode, argument, _) in enumerate(pickletools.genops(content)):
-        if opcode.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > number + 1:
-            raise _Refused(f"it claims {argument} memo slots in {number} steps")
+    stream, steps = io.BytesIO(content), 0
+    while code := stream.read(1):
+        opcode = pickletools.code2op.get(code.decode("latin1"))
+        if opcode is None:
+            raise _Refused(f"it holds {code!r}, which is no operation of a pickle")
+        if opcode.name == "STRING":  # of Python 2: bytes, for which pickletools expects text
+            argument: Any = stream.readline()
+        else:
+            argument = opcode.arg.reader(stream) if opcode.arg is not None else None
+        steps += 1
+        if opcode.name in ("PUT", "LONG_BINPUT") and int(argument) > steps:
+            raise _Refused(f"it claims {argument} memo slots in {steps} steps")
+        if opcode.name == "STOP":
+            return
 
 
 class _Dtype:
@@ -184,6 +195,13 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     return text.encode(encoding)
 
 
+def _no_bytes(*arguments: Any) -> bytes:
+    """``bytes()``, as old protocols write the empty ones; with a number it would reserve that much."""
+    if arguments:
+        raise _Refused("it calls bytes with an argument")
+    return b""
+
+
 class _NdarrayName:
     """Stands for the class ``numpy.ndarray``, which a pickle only names."""
 
@@ -193,6 +211,8 @@ _ADMITTED: dict[tuple[str, str], Any] = {
     ("numpy", "dtype"): _Dtype,
     ("_codecs", "encode"): _encode,
     ("collections", "OrderedDict"): OrderedDict,
+    ("__builtin__", "bytes"): _no_bytes,
+    ("builtins", "bytes"): _no_bytes,
     ("builtins", "set"): set,
     ("__builtin__", "set"): set,
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
