@@ -141,8 +141,12 @@ def test_no_pickle_does_anything_but_load_or_be_refused(tmp_path_factory: pytest
         assert "content.pkl" in str(error)
 
 
-BOMB = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "lol"><!ENTITY c "&b;&b;&b;&b;">]><annotations>&c;</annotations>"""
-OUTSIDE = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotations>&b;</annotations>"""
+BOMB = (
+    """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "lol"><!ENTITY c "&b;&b;&b;&b;">]><annotations>&c;</annotations>"""
+)
+OUTSIDE = (
+    """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotations>&b;</annotations>"""
+)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +193,10 @@ def test_a_path_inside_its_folder_is_kept(name: str) -> None:
 
 @pytest.mark.data
 def test_the_real_pickles_are_read_as_pickle_reads_them(hybridal_data: Path) -> None:
-    for file in [hybridal_data / "ucf101_24/pyannot.pkl", *(hybridal_data / "ava_multisports_format_samples").glob("*.pkl")]:
+    for file in [
+        hybridal_data / "ucf101_24/pyannot.pkl",
+        *(hybridal_data / "ava_multisports_format_samples").glob("*.pkl"),
+    ]:
         ours = unpickle(str(file))
         theirs = pickle.load(io.BytesIO(file.read_bytes()), encoding="latin1")
         assert_same(ours, theirs)

@@ -162,7 +162,7 @@ def _keyframes(track: _Track, step: int, interpolate: str) -> Keyframes:
     shown = np.array([not shape.outside for shape in track.shapes])
     shown_after = shown.copy()
     gaps = np.diff(frames)
-    spelled_out = len(gaps) > 0 and (gaps <= step).mean() >= 0.5
+    spelled_out = len(gaps) > 0 and (gaps <= step).mean() > 0.5
     if interpolate == "never" or (interpolate == "auto" and spelled_out):
         shown_after[:] = False
     boxes = np.array([shape.box for shape in track.shapes], dtype=np.float64)

@@ -15,7 +15,14 @@ import numpy as np
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.decoding import VideoFacts
-from hybridal_ray.pool.formats.annotations import AnnotatedVideo, Annotations, Tube, VideoLabels
+from hybridal_ray.pool.formats.annotations import (
+    NO_FRAMES,
+    AnnotatedVideo,
+    Annotations,
+    FrameNumbers,
+    Tube,
+    VideoLabels,
+)
 from hybridal_ray.pool.formats.frame_ranges import KEY, from_text
 from hybridal_ray.pool.formats.keyframes import Keyframes
 from hybridal_ray.pool.formats.media import without_suffix
@@ -80,7 +87,12 @@ _Region = tuple[str, tuple[str, ...], np.ndarray, np.ndarray, float]
 
 
 def _labels(
-    facts: VideoFacts, *, regions: Sequence[_Region], classes: Sequence[str], rate: float | None, looked_at: Any
+    facts: VideoFacts,
+    *,
+    regions: Sequence[_Region],
+    classes: Sequence[str],
+    rate: float | None,
+    looked_at: str | FrameNumbers,
 ) -> VideoLabels:
     every = np.arange(facts.num_frames, dtype=np.int64)
     tubes = []
@@ -96,9 +108,9 @@ def _labels(
         ).reshape(-1, 4)
         scale = np.array([facts.width, facts.height] * 2) / 100
         tubes += [Tube(tube_id, classes.index(label), there, boxes * scale) for label in labels]
-    if looked_at == "all":
-        return VideoLabels(tubes, every)
-    return VideoLabels(tubes, np.zeros(0, dtype=np.int64) if isinstance(looked_at, str) else looked_at)
+    if isinstance(looked_at, str):
+        return VideoLabels(tubes, every if looked_at == "all" else NO_FRAMES)
+    return VideoLabels(tubes, looked_at)
 
 
 def _video_frames_per_frame(rate: float | None, seconds: float, facts: VideoFacts) -> float:
@@ -132,7 +144,8 @@ def _video_of(task: Mapping[str, Any], location: str, number: int) -> str:
     return without_suffix(inner_path(path.rpartition("/")[2] if "://" in named[0] else path.lstrip("/"), location))
 
 
-def _looked_at(task: Mapping[str, Any], location: str, labelled: str) -> Any:
+def _looked_at(task: Mapping[str, Any], location: str, labelled: str) -> str | FrameNumbers:
+    """The frames that our own export names, or else what to make of all."""
     data = task.get("data")
     if not isinstance(data, dict) or KEY not in data:
         return labelled
