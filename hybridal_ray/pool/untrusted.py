@@ -28,6 +28,7 @@ from hybridal_ray.pool import storage
 MAX_BYTES = 1 << 30  # of an annotation file; UCF101-24's is 4 MB, AVA's 17 MB
 MAX_ARRAY_BYTES = 1 << 31  # of one array, once expanded
 MAX_DEPTH = 200
+_OPERATIONS = {operation.code: operation for operation in pickletools.opcodes}
 _PLAIN_DTYPE = re.compile(r"^[<>|=]?[biufSU?]\d*$")
 
 
@@ -115,7 +116,7 @@ def _refuse_wild_claims(content: bytes) -> None:
     """Memo slots are allocated up to the highest number named, so that a few bytes could claim all memory."""
     stream, steps = io.BytesIO(content), 0
     while code := stream.read(1):
-        opcode = pickletools.code2op.get(code.decode("latin1"))
+        opcode = _OPERATIONS.get(code.decode("latin1"))
         if opcode is None:
             raise _Refused(f"it holds {code!r}, which is no operation of a pickle")
         if opcode.name == "STRING":  # of Python 2: bytes, for which pickletools expects text

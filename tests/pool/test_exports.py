@@ -59,8 +59,8 @@ def pools(draw: st.DrawFn, *, with_masks: bool = False) -> Pool:
     videos, tubes, frames = [], [], []
     for video_id in ["one", "two/3"][: draw(st.integers(1, 2))]:
         videos.append(
-            dict(video_id=video_id, uri=f"/data/{video_id}.mp4", split=draw(st.sampled_from(["train", "test"])),
-                 group=video_id, num_frames=LENGTH, fps=FPS, width=WIDTH, height=HEIGHT, status="ok", reason=None)
+            {"video_id": video_id, "uri": f"/data/{video_id}.mp4", "split": draw(st.sampled_from(["train", "test"])),
+                 "group": video_id, "num_frames": LENGTH, "fps": FPS, "width": WIDTH, "height": HEIGHT, "status": "ok", "reason": None}
         )  # fmt: skip
         labelled = draw(st.sets(st.integers(0, LENGTH - 1), min_size=1, max_size=6))
         for tube_id in ["a", "b7"][: draw(st.integers(0, 2))]:
@@ -183,9 +183,9 @@ def test_ava_holds_boxes_tubes_and_labelled_frames(tmp_path_factory: pytest.Temp
 
 
 def small_pool(**video: object) -> Pool:
-    row = dict(video_id="v", uri="v.mp4", split="train", group="v", num_frames=LENGTH, fps=FPS, width=WIDTH,
-               height=HEIGHT, status="ok", reason=None)  # fmt: skip
-    box = dict(video_id="v", tube_id="a", class_id=1, x1=4.0, y1=5.0, x2=14.0, y2=25.0, mask=None)
+    row = {"video_id": "v", "uri": "v.mp4", "split": "train", "group": "v", "num_frames": LENGTH, "fps": FPS, "width": WIDTH,
+               "height": HEIGHT, "status": "ok", "reason": None}  # fmt: skip
+    box = {"video_id": "v", "tube_id": "a", "class_id": 1, "x1": 4.0, "y1": 5.0, "x2": 14.0, "y2": 25.0, "mask": None}
     tubes = [box | {"frame": frame} for frame in (3, 4, 9)]
     videos = pa.Table.from_pylist([row | video], VIDEOS_SCHEMA)
     return Pool("pool", "made", CLASSES, videos, pa.Table.from_pylist(tubes, TUBES_SCHEMA))
@@ -246,9 +246,9 @@ def pool_of(annotations: Annotations, fps: float) -> tuple[Pool, dict[str, Video
         claimed = video.claimed or VideoFacts(1259, fps, 1280, 720)
         facts[video.video_id] = claimed = VideoFacts(claimed.num_frames, fps, claimed.width, claimed.height)
         tables.add(video.video_id, video.labels(claimed), claimed)
-        rows.append(dict(video_id=video.video_id, uri=f"{video.video_id}.avi", split=video.split, group="",
-                         status="ok", reason=None, num_frames=claimed.num_frames, fps=claimed.fps,
-                         width=claimed.width, height=claimed.height))  # fmt: skip
+        rows.append({"video_id": video.video_id, "uri": f"{video.video_id}.avi", "split": video.split, "group": "",
+                         "status": "ok", "reason": None, "num_frames": claimed.num_frames, "fps": claimed.fps,
+                         "width": claimed.width, "height": claimed.height})  # fmt: skip
     videos = pa.Table.from_pylist(rows, VIDEOS_SCHEMA)
     return Pool("pool", "real", annotations.classes, videos, tables.tubes(), tables.looked_at()), facts
 

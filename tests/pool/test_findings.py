@@ -32,10 +32,10 @@ def faulty_pool(folder: Path) -> Pool:
     for name in ("sound", "copy", "short", "turned", "small", "junk", "cut", "gone"):
         size = {"turned": (48, 128), "small": (64, 24)}.get(name, (128, 48))
         length = {"short": 20, "turned": 12, "small": 9, "cut": 10}.get(name, 20)
-        rows.append(dict(video_id=name, uri=f"{name}.mp4", split="test" if name == "copy" else "train", group=name,
-                         num_frames=length, fps=25.0, width=size[0], height=size[1], status="ok",
-                         reason=None))  # fmt: skip
-    box = dict(tube_id="a", class_id=0, x1=1.0, y1=1.0, x2=9.0, y2=9.0, mask=None)
+        rows.append({"video_id": name, "uri": f"{name}.mp4", "split": "test" if name == "copy" else "train", "group": name,
+                         "num_frames": length, "fps": 25.0, "width": size[0], "height": size[1], "status": "ok",
+                         "reason": None})  # fmt: skip
+    box = {"tube_id": "a", "class_id": 0, "x1": 1.0, "y1": 1.0, "x2": 9.0, "y2": 9.0, "mask": None}
     tubes = [
         box | {"video_id": "sound", "frame": 0},
         box | {"video_id": "sound", "frame": 1, "x1": -4.0, "x2": 140.0},
@@ -65,6 +65,7 @@ def test_each_fault_is_found_and_mended(tmp_path: Path) -> None:
         ("tubes outside", "short"): "1 boxes",
         ("duplicate", "sound"): "the same pixels as copy",
         ("rotated", "turned"): "by -90°",
+        ("near-duplicate", "cut"): "looks like copy, which is to be tested on",  # the same scene, longer
     }
     assert found["truncated", "cut"].startswith(f"{report.seen['cut'].facts.num_frames} of 60 frames decode: ")
     assert report.unusable == 4
@@ -100,8 +101,8 @@ def looks(**hashes: tuple[str, ...]) -> dict[str, Inspection]:
 
 def pool_with(**splits: str) -> Pool:
     rows = [
-        dict(video_id=name, uri=name, split=split, group=name, num_frames=10, fps=25.0, width=64, height=48,
-             status="ok", reason=None)
+        {"video_id": name, "uri": name, "split": split, "group": name, "num_frames": 10, "fps": 25.0, "width": 64, "height": 48,
+             "status": "ok", "reason": None}
         for name, split in splits.items()
     ]  # fmt: skip
     return Pool("", "p", ("run",), pa.Table.from_pylist(rows, VIDEOS_SCHEMA), TUBES_SCHEMA.empty_table())

@@ -159,7 +159,7 @@ def ground_truth(**changes: object) -> dict:
         "test_videos": [["a/2"], ["a/1"]],
         "nframes": {"a/1": 100, "a/2": 5},
         "resolution": {"a/1": (240, 320), "a/2": (240, 320)},
-        "gttubes": {"a/1": {1: [tube, tube + [0, 50, 0, 50, 0]]}, "a/2": {0: [tube]}},
+        "gttubes": {"a/1": {1: [tube, tube + np.array([0, 50, 0, 50, 0])]}, "a/2": {0: [tube]}},
     } | changes
 
 
