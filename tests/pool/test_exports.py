@@ -59,9 +59,19 @@ def pools(draw: st.DrawFn, *, with_masks: bool = False) -> Pool:
     videos, tubes, frames = [], [], []
     for video_id in ["one", "two/3"][: draw(st.integers(1, 2))]:
         videos.append(
-            {"video_id": video_id, "uri": f"/data/{video_id}.mp4", "split": draw(st.sampled_from(["train", "test"])),
-                 "group": video_id, "num_frames": LENGTH, "fps": FPS, "width": WIDTH, "height": HEIGHT, "status": "ok", "reason": None}
-        )  # fmt: skip
+            {
+                "video_id": video_id,
+                "uri": f"/data/{video_id}.mp4",
+                "split": draw(st.sampled_from(["train", "test"])),
+                "group": video_id,
+                "num_frames": LENGTH,
+                "fps": FPS,
+                "width": WIDTH,
+                "height": HEIGHT,
+                "status": "ok",
+                "reason": None,
+            }
+        )
         labelled = draw(st.sets(st.integers(0, LENGTH - 1), min_size=1, max_size=6))
         for tube_id in ["a", "b7"][: draw(st.integers(0, 2))]:
             for frame in draw(st.sets(st.integers(0, LENGTH - 1), min_size=1, max_size=8)):
@@ -75,19 +85,28 @@ def pools(draw: st.DrawFn, *, with_masks: bool = False) -> Pool:
                     tubes.append({"video_id": video_id, "class_id": class_id, "frame": frame, **row})
         frames += [{"video_id": video_id, "frame": frame} for frame in sorted(labelled)]
     return Pool(
-        "pool", "made", CLASSES, pa.Table.from_pylist(videos, VIDEOS_SCHEMA),
-        pa.Table.from_pylist(tubes, TUBES_SCHEMA), pa.Table.from_pylist(frames, LABELLED_FRAMES_SCHEMA),
-    )  # fmt: skip
+        "pool",
+        "made",
+        CLASSES,
+        pa.Table.from_pylist(videos, VIDEOS_SCHEMA),
+        pa.Table.from_pylist(tubes, TUBES_SCHEMA),
+        pa.Table.from_pylist(frames, LABELLED_FRAMES_SCHEMA),
+    )
 
 
 def held(pool: Pool) -> tuple[dict[Label, tuple], set[tuple[str, int]]]:
     """Boxes with masks, and labelled frames, of a pool."""
     assert pool.looked_at is not None
     labels = {
-        (r["video_id"], r["tube_id"], pool.classes[r["class_id"]], r["frame"]):
-        (r["x1"], r["y1"], r["x2"], r["y2"], r["mask"])
+        (r["video_id"], r["tube_id"], pool.classes[r["class_id"]], r["frame"]): (
+            r["x1"],
+            r["y1"],
+            r["x2"],
+            r["y2"],
+            r["mask"],
+        )
         for r in pool.tubes.to_pylist()
-    }  # fmt: skip
+    }
     return labels, {(row["video_id"], row["frame"]) for row in pool.looked_at.to_pylist()}
 
 
@@ -183,8 +202,18 @@ def test_ava_holds_boxes_tubes_and_labelled_frames(tmp_path_factory: pytest.Temp
 
 
 def small_pool(**video: object) -> Pool:
-    row = {"video_id": "v", "uri": "v.mp4", "split": "train", "group": "v", "num_frames": LENGTH, "fps": FPS, "width": WIDTH,
-               "height": HEIGHT, "status": "ok", "reason": None}  # fmt: skip
+    row = {
+        "video_id": "v",
+        "uri": "v.mp4",
+        "split": "train",
+        "group": "v",
+        "num_frames": LENGTH,
+        "fps": FPS,
+        "width": WIDTH,
+        "height": HEIGHT,
+        "status": "ok",
+        "reason": None,
+    }
     box = {"video_id": "v", "tube_id": "a", "class_id": 1, "x1": 4.0, "y1": 5.0, "x2": 14.0, "y2": 25.0, "mask": None}
     tubes = [box | {"frame": frame} for frame in (3, 4, 9)]
     videos = pa.Table.from_pylist([row | video], VIDEOS_SCHEMA)
@@ -246,9 +275,20 @@ def pool_of(annotations: Annotations, fps: float) -> tuple[Pool, dict[str, Video
         claimed = video.claimed or VideoFacts(1259, fps, 1280, 720)
         facts[video.video_id] = claimed = VideoFacts(claimed.num_frames, fps, claimed.width, claimed.height)
         tables.add(video.video_id, video.labels(claimed), claimed)
-        rows.append({"video_id": video.video_id, "uri": f"{video.video_id}.avi", "split": video.split, "group": "",
-                         "status": "ok", "reason": None, "num_frames": claimed.num_frames, "fps": claimed.fps,
-                         "width": claimed.width, "height": claimed.height})  # fmt: skip
+        rows.append(
+            {
+                "video_id": video.video_id,
+                "uri": f"{video.video_id}.avi",
+                "split": video.split,
+                "group": "",
+                "status": "ok",
+                "reason": None,
+                "num_frames": claimed.num_frames,
+                "fps": claimed.fps,
+                "width": claimed.width,
+                "height": claimed.height,
+            }
+        )
     videos = pa.Table.from_pylist(rows, VIDEOS_SCHEMA)
     return Pool("pool", "real", annotations.classes, videos, tables.tubes(), tables.looked_at()), facts
 

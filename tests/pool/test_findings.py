@@ -32,9 +32,20 @@ def faulty_pool(folder: Path) -> Pool:
     for name in ("sound", "copy", "short", "turned", "small", "junk", "cut", "gone"):
         size = {"turned": (48, 128), "small": (64, 24)}.get(name, (128, 48))
         length = {"short": 20, "turned": 12, "small": 9, "cut": 10}.get(name, 20)
-        rows.append({"video_id": name, "uri": f"{name}.mp4", "split": "test" if name == "copy" else "train", "group": name,
-                         "num_frames": length, "fps": 25.0, "width": size[0], "height": size[1], "status": "ok",
-                         "reason": None})  # fmt: skip
+        rows.append(
+            {
+                "video_id": name,
+                "uri": f"{name}.mp4",
+                "split": "test" if name == "copy" else "train",
+                "group": name,
+                "num_frames": length,
+                "fps": 25.0,
+                "width": size[0],
+                "height": size[1],
+                "status": "ok",
+                "reason": None,
+            }
+        )
     box = {"tube_id": "a", "class_id": 0, "x1": 1.0, "y1": 1.0, "x2": 9.0, "y2": 9.0, "mask": None}
     tubes = [
         box | {"video_id": "sound", "frame": 0},
@@ -45,9 +56,14 @@ def faulty_pool(folder: Path) -> Pool:
         box | {"video_id": "gone", "frame": 0},
     ]
     frames = [{"video_id": "short", "frame": frame} for frame in (6, 7, 15)]
-    pool = Pool(str(folder / "pool"), "faulty", ("run",), pa.Table.from_pylist(rows, VIDEOS_SCHEMA),
-                pa.Table.from_pylist(tubes, TUBES_SCHEMA),
-                pa.Table.from_pylist(frames, LABELLED_FRAMES_SCHEMA))  # fmt: skip
+    pool = Pool(
+        str(folder / "pool"),
+        "faulty",
+        ("run",),
+        pa.Table.from_pylist(rows, VIDEOS_SCHEMA),
+        pa.Table.from_pylist(tubes, TUBES_SCHEMA),
+        pa.Table.from_pylist(frames, LABELLED_FRAMES_SCHEMA),
+    )
     return Pool(str(folder), pool.name, pool.classes, pool.videos, pool.tubes, pool.looked_at)
 
 
@@ -73,8 +89,10 @@ def test_each_fault_is_found_and_mended(tmp_path: Path) -> None:
     again = load_pool(mended.root)
     assert sorted(again.videos["video_id"].to_pylist()) == ["copy", "cut", "short", "sound", "turned"]
     assert [(r["video_id"], r["frame"], r["x1"], r["x2"]) for r in again.tubes.to_pylist()] == [
-        ("short", 7, 1.0, 9.0), ("sound", 0, 1.0, 9.0), ("sound", 1, 0.0, 128.0),
-    ]  # fmt: skip
+        ("short", 7, 1.0, 9.0),
+        ("sound", 0, 1.0, 9.0),
+        ("sound", 1, 0.0, 128.0),
+    ]
     assert again.looked_at is not None
     assert again.looked_at["frame"].to_pylist() == [6, 7]
     second = check_pool(again, str(tmp_path / "work 2"), ActorPlan(actors=0, seconds_per_video=60))
@@ -101,10 +119,20 @@ def looks(**hashes: tuple[str, ...]) -> dict[str, Inspection]:
 
 def pool_with(**splits: str) -> Pool:
     rows = [
-        {"video_id": name, "uri": name, "split": split, "group": name, "num_frames": 10, "fps": 25.0, "width": 64, "height": 48,
-             "status": "ok", "reason": None}
+        {
+            "video_id": name,
+            "uri": name,
+            "split": split,
+            "group": name,
+            "num_frames": 10,
+            "fps": 25.0,
+            "width": 64,
+            "height": 48,
+            "status": "ok",
+            "reason": None,
+        }
         for name, split in splits.items()
-    ]  # fmt: skip
+    ]
     return Pool("", "p", ("run",), pa.Table.from_pylist(rows, VIDEOS_SCHEMA), TUBES_SCHEMA.empty_table())
 
 
