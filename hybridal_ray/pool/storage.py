@@ -8,6 +8,7 @@ characters they hold; how a store is reached is told by its usual environment va
 import json
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -162,12 +163,14 @@ def write_json(location: str, content: Any) -> None:
     write_bytes(location, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
 
 
-def read_table(location: str, schema: pa.Schema | None = None) -> pa.Table:
+def read_table(location: str, schema: pa.Schema | None = None, encoded: Sequence[str] = ()) -> pa.Table:
     """Reads a Parquet file.
 
     Args:
         location: The file.
         schema: What its table must hold; further columns are left out. None takes the table as it is.
+        encoded: Columns that `schema` has as dictionaries of strings: each string is then held once, and read as
+            fast as a number.
 
     Raises:
         UserError: There is no such file, it is not Parquet, or a column of the schema is missing, of another
@@ -175,7 +178,12 @@ def read_table(location: str, schema: pa.Schema | None = None) -> pa.Table:
     """
     content = read_bytes(location)
     try:
-        table = pq.read_table(pa.BufferReader(content))
+        columns = (
+            None
+            if schema is None
+            else [name for name in pq.read_schema(pa.BufferReader(content)).names if name in schema.names]
+        )
+        table = pq.read_table(pa.BufferReader(content), columns=columns, read_dictionary=list(encoded))
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(f"{location}: not a readable Parquet file: {error}") from error
     return table if schema is None else _conform(table, schema, location)

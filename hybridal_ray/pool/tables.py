@@ -11,9 +11,11 @@ looked at, those without any actor among them. Without it, the frames that have 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -188,14 +190,36 @@ def load_pool(root: str) -> Pool:
         name=description["name"],
         classes=tuple(description["classes"]),
         videos=storage.read_table(storage.join(root, "videos.parquet"), VIDEOS_SCHEMA),
-        tubes=storage.read_table(storage.join(root, "tubes.parquet"), TUBES_SCHEMA),
+        tubes=load_tubes(root),
         looked_at=_read_looked_at(root) if description.get("labelled_frames") else None,
     )
     _check_videos(pool.videos, storage.join(root, "videos.parquet"))
     _check_tubes(pool, storage.join(root, "tubes.parquet"))
     if pool.looked_at is not None:
         _check_frames(pool, pool.looked_at, storage.join(root, "labelled_frames.parquet"))
-    return pool
+    return replace(pool, tubes=pool.tubes.cast(TUBES_SCHEMA))
+
+
+def load_tubes(root: str, columns: Sequence[str] = TUBES_SCHEMA.names) -> pa.Table:
+    """Some columns of a pool's tubes, unchecked, for pools whose boxes fill the memory: ids are held once each.
+
+    Args:
+        root: Directory or URI of the pool.
+        columns: Of `TUBES_SCHEMA`; the others are not read into memory.
+
+    Returns:
+        A table with ``video_id`` and ``tube_id`` as dictionaries; ``table.cast`` to `TUBES_SCHEMA` spells them out.
+
+    Raises:
+        UserError: The file is missing or malformed; the message names it and the column.
+    """
+    ids = [name for name in columns if name in ("video_id", "tube_id")]
+    of_ids = pa.dictionary(pa.int32(), pa.string())
+    fields = [
+        TUBES_SCHEMA.field(name).with_type(of_ids) if name in ids else TUBES_SCHEMA.field(name) for name in columns
+    ]
+    table = storage.read_table(storage.join(root, "tubes.parquet"), pa.schema(fields), encoded=ids)
+    return table.unify_dictionaries()
 
 
 def _read_looked_at(root: str) -> pa.Table:
@@ -242,20 +266,49 @@ def _check_tubes(pool: Pool, location: str) -> None:
         extended = (pc.field(low) < pc.field(high)) & pc.is_finite(pc.field(high) - pc.field(low))
         _check_each(tubes, extended, location, high, f"a finite number above {low}")
     _check_frames(pool, tubes, location)
-    counts = tubes.group_by(["video_id", "tube_id", "class_id", "frame"]).aggregate([([], "count_all")])
-    _check_each(counts, pc.field("count_all") == 1, location, "frame", "one box a frame in each tube and class")
+    keys = _codes(tubes["video_id"])[0].astype(
+        np.int64
+    )  # one number a row, different for each (video, tube, class, frame)
+    tube_codes, tube_ids = _codes(tubes["tube_id"])
+    for codes, count in (
+        (tube_codes, len(tube_ids)),
+        (tubes["class_id"].to_numpy(), len(pool.classes)),
+        (tubes["frame"].to_numpy(), (pc.max(tubes["frame"]).as_py() or 0) + 1),
+    ):
+        keys *= max(1, count)
+        keys += codes
+    if not (np.diff(keys) > 0).all():  # tables that are written in order need not be sorted
+        order = np.argsort(keys, kind="stable")
+        unique = np.ones(len(keys), dtype=bool)
+        unique[order[1:]] = np.diff(keys[order]) > 0
+        _check_each(tubes, pa.array(unique), location, "frame", "one box a frame in each tube and class")
 
 
 def _check_frames(pool: Pool, table: pa.Table, location: str) -> None:
-    facts = pool.videos.select(["video_id", "num_frames", "status"])
-    joined = table.select(["video_id", "frame"]).join(facts, "video_id", join_type="left outer")
-    _check_each(joined, pc.field("num_frames").is_valid(), location, "video_id", "a video of videos.parquet")
-    within = (pc.field("frame") >= 0) & ((pc.field("frame") < pc.field("num_frames")) | (pc.field("status") != "ok"))
-    _check_each(joined, within, location, "frame", "a frame from 0 to num_frames - 1 of videos.parquet")
+    codes, ids = _codes(table["video_id"])
+    rows = pc.index_in(ids, pool.videos["video_id"].combine_chunks())
+    _check_each(table, rows.is_valid().take(pa.array(codes)), location, "video_id", "a video of videos.parquet")
+    statuses, lengths = pool.videos["status"].take(rows), pool.videos["num_frames"].take(rows)
+    ends = pc.if_else(pc.equal(statuses, "ok"), lengths, np.iinfo(np.int32).max).combine_chunks()
+    frames = table["frame"].to_numpy()
+    within = (frames >= 0) & (frames < ends.to_numpy(zero_copy_only=False)[codes])
+    _check_each(table, pa.array(within), location, "frame", "a frame from 0 to num_frames - 1 of videos.parquet")
 
 
-def _check_each(table: pa.Table, condition: pc.Expression, location: str, field: str, expected: str) -> None:
-    wrong = table.filter(~condition)
+def _codes(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], pa.Array]:
+    """A column of strings as numbers, (N,), and the strings that they stand for."""
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    if encoded.num_chunks == 0:
+        return np.zeros(0, dtype=np.int32), pa.array([], pa.string())
+    strings = encoded.chunk(0).dictionary
+    if not all(chunk.dictionary.equals(strings) for chunk in encoded.chunks):
+        encoded = encoded.unify_dictionaries()
+        strings = encoded.chunk(0).dictionary
+    return np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks]), strings
+
+
+def _check_each(table: pa.Table, condition: pc.Expression | pa.Array, location: str, field: str, expected: str) -> None:
+    wrong = table.filter(~condition if isinstance(condition, pc.Expression) else pc.invert(condition))
     if len(wrong) > 0:
         row = wrong.slice(0, 1).to_pylist()[0]
         raise UserError(f"{location}: {field} is {row[field]!r} in a row of {row['video_id']!r}, expected {expected}")
