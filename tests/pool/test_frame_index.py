@@ -169,3 +169,47 @@ def test_the_oracle_tells_frames_apart(long_video: str) -> None:
     with av.open(long_video) as container:
         assert sum(1 for _ in container.decode(video=0)) == 200
     assert [number_on(frame) for frame in read_video(long_video)] == list(range(200))
+
+
+def write_noise(path: Path, num_frames: int) -> Path:
+    """Frames that do not compress, some 100 KiB each, a key frame every ten."""
+    generator = np.random.default_rng(0)
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        stream.options = {"crf": "4", "g": "10", "preset": "ultrafast"}
+        for _ in range(num_frames):
+            noise = generator.integers(0, 256, (240, 320, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, "rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_a_clip_out_of_an_object_store_is_not_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_noise(tmp_path / "noise.mp4", 150)
+    index, expected = build_index(str(path)), read_frames(str(path), [104, 107], 64)
+    fetched: list[int] = []
+
+    class Store:
+        def open_input_file(self, _: str):
+            file = path.open("rb")
+
+            class Counting:
+                def read(self, size: int) -> bytes:
+                    fetched.append(size)
+                    return file.read(size)
+
+                def seek(self, offset: int, whence: int = 0) -> int:
+                    return file.seek(offset, whence)
+
+                def tell(self) -> int:
+                    return file.tell()
+
+            return Counting()
+
+    monkeypatch.setattr(storage, "filesystem", lambda uri: (Store(), uri))
+    np.testing.assert_array_equal(read_frames("s3://bucket/noise.mp4", [104, 107], 64, index), expected)
+    assert sum(fetched) < path.stat().st_size / 3
+    linear = sum(fetched)
+    read_frames("s3://bucket/noise.mp4", [104, 107], 64)
+    assert sum(fetched) - linear > path.stat().st_size / 2
