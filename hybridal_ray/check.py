@@ -14,9 +14,8 @@ from hybridal_ray.dispatch import ActorPlan, run_over_videos
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.containers import UnreadableVideo
 from hybridal_ray.pool.decoder_process import DecoderProcess
-from hybridal_ray.pool.decoding import VideoFacts
 from hybridal_ray.pool.findings import TOLD, UNUSABLE, Finding, find_faults
-from hybridal_ray.pool.inspection import Inspection, inspect_video
+from hybridal_ray.pool.inspection import Inspection, inspect_video, inspection_of
 from hybridal_ray.pool.tables import Pool, Video
 
 SEEN_SCHEMA = pa.schema(
@@ -128,14 +127,9 @@ def check_pool(pool: Pool, work_dir: str, plan: ActorPlan, progress: Progress | 
     )
     rows = read_parts(work_dir, SEEN_SCHEMA).to_pylist()
     failed = {row["video_id"]: row["error"] for row in rows if row["found"] is None}
-    seen = {row["video_id"]: _inspection(row["found"]) for row in rows if row["found"] is not None}
+    seen = {row["video_id"]: inspection_of(json.loads(row["found"])) for row in rows if row["found"] is not None}
     return CheckReport(len(videos), seen, find_faults(pool, seen, failed))
 
 
 def _error_row(video: Video, reason: str) -> Row:
     return {"video_id": video.video_id, "found": None, "error": reason}
-
-
-def _inspection(text: str) -> Inspection:
-    fields = json.loads(text)
-    return Inspection(**{**fields, "facts": VideoFacts(**fields["facts"]), "hashes": tuple(fields["hashes"])})

@@ -12,7 +12,7 @@ from typing import Any
 
 from hybridal_ray.pool.containers import UnreadableVideo
 from hybridal_ray.pool.decoding import VideoFacts
-from hybridal_ray.pool.inspection import Inspection
+from hybridal_ray.pool.inspection import Inspection, inspection_of
 
 SECONDS_TO_START = 60.0
 READ_BYTES = 1 << 16
@@ -49,8 +49,7 @@ class DecoderProcess:
 
     def inspect(self, uri: str) -> Inspection:
         """As `hybridal_ray.pool.inspection.inspect_video`; errors as in `probe`."""
-        found = self._ask("inspect", uri)
-        return Inspection(**{**found, "facts": VideoFacts(**found["facts"]), "hashes": tuple(found["hashes"])})
+        return inspection_of(self._ask("inspect", uri))
 
     def _ask(self, task: str, uri: str) -> dict[str, Any]:
         fresh = self._child is None or self._child.poll() is not None

@@ -1,7 +1,9 @@
 """One careful look at a video: what decodes, how its frames are timed and turned, and what they look like."""
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import numpy as np
@@ -38,6 +40,12 @@ class Inspection:
     rotation: int
     checksum: str
     hashes: tuple[str, ...]
+
+
+def inspection_of(fields: Mapping[str, Any]) -> Inspection:
+    """An inspection out of the fields that ``dataclasses.asdict`` and JSON made of one."""
+    parts = {**fields, "facts": VideoFacts(**fields["facts"]), "hashes": tuple(fields["hashes"])}
+    return Inspection(**parts)
 
 
 def inspect_video(uri: str) -> Inspection:

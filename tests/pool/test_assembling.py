@@ -65,6 +65,9 @@ def test_videos_are_found_by_path_with_or_without_ending_or_by_their_last_part(v
     for named in ("sub/a.b", "sub/a.b.mp4", "a.b.mkv", "elsewhere/a.b"):
         assert media.find(named, "labels.xml") == str(videos / "sub/a.b.mp4")
     assert media.find("a", "labels.xml") is None
+    remote = MediaFolder(videos.as_uri())
+    assert remote.names == media.names
+    assert remote.find("pictures", "labels.xml") == f"{videos.as_uri()}/pictures/"
     with pytest.raises(UserError, match=r"labels\.xml: names the file '\.\./videos/broken\.avi'"):
         media.find("../videos/broken.avi", "labels.xml")
 

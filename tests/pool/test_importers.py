@@ -16,6 +16,7 @@ from hybridal_ray.pool.formats.annotations import Annotations
 from hybridal_ray.pool.formats.ava import Clock, read_ava
 from hybridal_ray.pool.formats.label_tables import LabelTables
 from hybridal_ray.pool.formats.ucf101_24 import read_ucf101_24
+from hybridal_ray.pool.untrusted import unpickle
 
 FACTS = VideoFacts(num_frames=100, fps=25.0, width=320, height=240)
 
@@ -144,6 +145,9 @@ def test_ucf_counts_are_those_of_its_authors(hybridal_data: Path) -> None:
     assert len(tables.tubes()) == 403_282
     assert not tables.left_out
     table = tables.tubes()
+    raw = unpickle(str(folder / "pyannot.pkl"))
+    small = [t["boxes"] for v in raw.values() for t in v["annotations"] if t["boxes"].dtype == np.uint8]
+    assert sum(bool((b[:, 0] + b[:, 2] < b[:, 0]).any() or (b[:, 1] + b[:, 3] < b[:, 1]).any()) for b in small) == 1438
     assert max(table["x2"].to_pylist()) <= 320
     assert max(table["y2"].to_pylist()) <= 240
 

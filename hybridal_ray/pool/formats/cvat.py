@@ -220,7 +220,7 @@ def _read_task(location: str) -> _Task:
         start,
         step,
         stop,
-        frames if frames is not None or looked_at is None else np.zeros(0, dtype=np.int64),
+        frames,
         sum(not shapes for _, _, shapes in tracks),
     )
 
