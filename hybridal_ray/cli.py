@@ -8,18 +8,22 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from hybridal_ray.commands.check import check
 from hybridal_ray.commands.evaluate import evaluate
+from hybridal_ray.commands.export import export
+from hybridal_ray.commands.ingest import ingest
 from hybridal_ray.commands.predict import predict
+from hybridal_ray.commands.telling import tell_pool
 from hybridal_ray.commands.thresholds import thresholds
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool.tables import Pool
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-ingest = typer.Typer(no_args_is_help=True, help="Make a pool of a data set on disk.")
 app.add_typer(ingest, name="ingest")
 app.command()(predict)
 app.command()(evaluate)
 app.command()(thresholds)
+app.add_typer(export, name="export")
+app.command()(check)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -48,31 +52,7 @@ def demo_pool(
     """Generate a pool of made videos: figures in motion, in real H.264 files."""
     from hybridal_ray.pool.demo import generate_demo_pool
 
-    _tell_pool(generate_demo_pool(str(out.absolute()), videos=videos, seed=seed), as_json)
-
-
-@ingest.command("jhmdb-21")
-def jhmdb_21(
-    videos: Annotated[Path, typer.Option(help="Folder of <class>/<clip>.avi.")],
-    masks: Annotated[Path, typer.Option(help="Folder of <class>/<clip>.mat.")],
-    groups: Annotated[Path, typer.Option(help="JSON: the clips cut from each source video.")],
-    out: Annotated[Path, typer.Option(help="Directory of the new pool.")],
-    test_fraction: Annotated[float, typer.Option(min=0.05, max=0.95, help="Share of the clips to test on.")] = 0.3,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split by source.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """J-HMDB-21: clips of 21 actions with one actor's mask on every frame."""
-    from hybridal_ray.pool.formats.jhmdb_21 import ingest_jhmdb_21
-
-    pool = ingest_jhmdb_21(
-        videos.absolute(),
-        masks.absolute(),
-        groups.absolute(),
-        str(out.absolute()),
-        test_fraction=test_fraction,
-        seed=seed,
-    )
-    _tell_pool(pool, as_json)
+    tell_pool(generate_demo_pool(str(out.absolute()), videos=videos, seed=seed), as_json)
 
 
 @app.command()
@@ -107,16 +87,6 @@ def _tell_run(root: str, as_json: bool) -> None:
         print(json.dumps(report.as_json(), indent=1))
     else:
         report.print(Console())
-
-
-def _tell_pool(pool: Pool, as_json: bool) -> None:
-    from hybridal_ray.report import pool_facts
-
-    facts = pool_facts(pool)
-    if as_json:
-        print(json.dumps(facts, indent=1))
-    else:
-        print("\n".join(f"{name}: {value}" for name, value in facts.items()))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Commands of ``hybridal`` that fill a file of their own."""
+"""The larger commands of ``hybridal``, a command or a group of them a module."""

@@ -1,13 +1,12 @@
 """Decoding: frames of a video by their index in decode order, as RGB arrays, rotated as the container asks.
 
-Every function decodes linearly from the first frame. Header frame counts, timestamps and key frames lie in real
-files (J-HMDB's are 3 to 8 frames too high), so frames are counted by decoding and nothing ever seeks. Decoding a
-frame is cheap beside converting it to RGB; only the frames asked for are converted and scaled.
+Header frame counts, timestamps and key frames lie in real files (J-HMDB's counts are 3 to 8 frames too high), so
+frames are counted by decoding, from the first frame or from a place where a `FrameIndex` has proved by trial that
+decoding may begin. Decoding a frame is cheap beside converting it to RGB; only the frames asked for are converted and
+scaled. Every way of reading gives the same pixels.
 """
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import av
@@ -15,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from hybridal_ray.errors import UserError
-from hybridal_ray.pool import storage
+from hybridal_ray.pool.containers import ImageFolder, UnreadableVideo, VideoStream, opened
 
 Frames = npt.NDArray[np.uint8]
 Size = int | tuple[int, int] | None
@@ -25,26 +23,6 @@ FrameIndices = Sequence[int] | npt.NDArray[np.integer]
 # swscale widens this filter by the factor of reduction, so shrinking does not alias. It is the same for every
 # way of reading, so that a detector sees the same pixels in training and in scoring.
 INTERPOLATION = Interpolation.BILINEAR
-
-# Read ahead in an object store: one request for each of these, instead of one for each of FFmpeg's 32 KiB.
-REMOTE_BUFFER_BYTES = 1 << 20
-
-
-class UnreadableVideo(Exception):
-    """A video, or the frames asked of it, cannot be decoded; the round goes on without it.
-
-    Attributes:
-        uri: Where the video lies.
-        reason: Why, in a few words, without the uri.
-    """
-
-    def __init__(self, uri: str, reason: str) -> None:
-        super().__init__(uri, reason)  # both in `args`: exceptions are pickled by them
-        self.uri = uri
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.uri}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -62,6 +40,38 @@ class VideoFacts:
     fps: float
     width: int
     height: int
+
+
+@dataclass(frozen=True)
+class SeekPoint:
+    """A frame that decoding may begin with.
+
+    Attributes:
+        frame: Its index in decode order.
+        seek_to: Where to send the demuxer, in units of the stream's time base.
+        stamp: What marks the frame when it comes out of the decoder, in the same units.
+    """
+
+    frame: int
+    seek_to: int
+    stamp: int
+
+
+@dataclass(frozen=True)
+class FrameIndex:
+    """Where the decoding of a video may begin, proved by trial (`hybridal_ray.pool.frame_index` makes it).
+
+    Attributes:
+        facts: What the video is.
+        points: In the order of their frames, without frame 0.
+    """
+
+    facts: VideoFacts
+    points: tuple[SeekPoint, ...]
+
+    def point_before(self, frame: int) -> SeekPoint | None:
+        """The last point at or before a frame."""
+        return next((point for point in reversed(self.points) if point.frame <= frame), None)
 
 
 def read_video(uri: str, size: Size = None) -> Frames:
@@ -86,19 +96,20 @@ def iter_frames(uri: str, size: Size = None) -> Iterator[Frames]:
     Yields:
         (H, W, 3), uint8 RGB.
     """
-    with _opened(uri) as stream:
-        to_rgb = _RgbConverter(size)
-        for frame in _decoded(stream, uri):
+    with opened(uri) as source:
+        to_rgb = RgbConverter(size)
+        for frame in source.frames():
             yield to_rgb(frame)
 
 
-def read_frames(uri: str, frames: FrameIndices, size: Size = None) -> Frames:
+def read_frames(uri: str, frames: FrameIndices, size: Size = None, index: FrameIndex | None = None) -> Frames:
     """Decodes a video as far as the last frame asked for, and converts only those asked for.
 
     Args:
         uri: Local path or URI.
         frames: Indices in decode order, in any order, repeats allowed.
         size: As in `read_video`.
+        index: Of this video, to begin near the frames asked for instead of at the first.
 
     Returns:
         (len(frames), H, W, 3), uint8 RGB, in the order asked; equal to ``read_video(uri, size)[frames]``.
@@ -111,31 +122,32 @@ def read_frames(uri: str, frames: FrameIndices, size: Size = None) -> Frames:
     if (wanted < 0).any():
         raise ValueError(f"frames are indices from 0, got {wanted.min()}")
     distinct, places = np.unique(wanted, return_inverse=True)
-    pending = set(distinct.tolist()) or {0}  # of an empty request, only H and W are wanted
-    last = max(pending)
-    converted: list[Frames] = []
-    num_decoded = 0
-    with _opened(uri) as stream:
-        to_rgb = _RgbConverter(size)
-        for index, frame in enumerate(_decoded(stream, uri)):
-            num_decoded = index + 1
-            if index in pending:
-                converted.append(to_rgb(frame))
-            if index == last:
-                break
-    if num_decoded <= last:
-        raise beyond_end(uri, last, num_decoded)
+    pending = distinct.tolist() or [0]  # of an empty request, only H and W are wanted
+    if index is not None and size is None:
+        size = (index.facts.height, index.facts.width)  # the first frame's, which may not be among those decoded
+    with opened(uri) as source:
+        to_rgb = RgbConverter(size)
+        if isinstance(source, ImageFolder):
+            converted = [to_rgb(frame) for frame in _images_at(source, pending)]
+        elif index is not None:
+            converted = [to_rgb(frame) for frame in _indexed(source, pending, index)]
+        else:
+            converted = [to_rgb(frame) for frame in _picked(source, pending)]
+    if len(converted) < len(pending):
+        if index is not None:  # it is of another file than the one that is there now
+            return read_frames(uri, frames, size)
+        raise beyond_end(uri, pending[-1], probe(uri).num_frames)
     return np.stack(converted)[places]
 
 
 def probe(uri: str) -> VideoFacts:
     """Decodes a video once, converting nothing, to learn what it is; errors as in `read_video`."""
-    with _opened(uri) as stream:
-        fps = float(stream.average_rate or stream.guessed_rate or 0)
+    with opened(uri) as source:
+        fps = source.fps
         num_frames, width, height = 0, 0, 0
-        for frame in _decoded(stream, uri):
+        for frame in source.frames():
             if num_frames == 0:
-                width, height = _upright_size(frame)
+                width, height = upright_size(frame)
             num_frames += 1
     return VideoFacts(num_frames, fps, width, height)
 
@@ -145,16 +157,21 @@ def beyond_end(uri: str, frame: int, num_frames: int) -> UnreadableVideo:
     return UnreadableVideo(uri, f"frame {frame} was asked for, but only {num_frames} frames can be decoded")
 
 
-class _RgbConverter:
-    """Scales, converts and rotates frames; one swscale context for all frames of a video."""
+class RgbConverter:
+    """Scales, converts and rotates frames; one swscale context for all frames of a video.
+
+    Args:
+        size: As in `read_video`.
+    """
 
     def __init__(self, size: Size) -> None:
         self._size = (size, size) if isinstance(size, int) else size
         self._swscale = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> Frames:
+        """The pixels of a frame, (H, W, 3), uint8 RGB."""
         if self._size is None:  # the first frame's size holds for all, should the stream change it on the way
-            width, height = _upright_size(frame)
+            width, height = upright_size(frame)
             self._size = (height, width)
         turns = _quarter_turns(frame)
         height, width = self._size if turns % 2 == 0 else self._size[::-1]
@@ -164,56 +181,64 @@ class _RgbConverter:
         return np.rot90(scaled.to_ndarray(), turns)
 
 
-def _quarter_turns(frame: av.VideoFrame) -> int:
-    """Counter-clockwise quarter turns that the display matrix of the container asks for."""
-    return round(frame.rotation / 90)
-
-
-def _upright_size(frame: av.VideoFrame) -> tuple[int, int]:
+def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
     """Width and height in pixels after rotation."""
     return (frame.width, frame.height) if _quarter_turns(frame) % 2 == 0 else (frame.height, frame.width)
 
 
-@contextmanager
-def _opened(uri: str) -> Iterator[av.VideoStream]:
-    """Opens the main video stream of a file, decoding on one thread, and closes the file at the end."""
+def stamp_of(frame: av.VideoFrame) -> int | None:
+    """What marks a frame among those of its video; None where the container marks none."""
+    return frame.pts if frame.pts is not None else frame.dts
+
+
+def frames_from(source: VideoStream, point: SeekPoint) -> Iterator[av.VideoFrame]:
+    """Decodes from a point on; nothing where seeking does not lead to the frame of the point."""
     try:
-        container = _open_container(uri)
-    except FileNotFoundError as error:
-        raise UnreadableVideo(uri, "no such file") from error
-    except (av.FFmpegError, OSError, UserError) as error:
-        raise UnreadableVideo(uri, f"cannot be opened: {_reason(error)}") from error
-    with container:
-        stream = container.streams.best("video")
-        if stream is None:
-            raise UnreadableVideo(uri, "holds no video stream")
-        stream.codec_context.thread_count = 1  # actors and workers run side by side, one a core
-        yield stream
+        source.stream.container.seek(point.seek_to, stream=source.stream, backward=True, any_frame=False)
+        frames = source.frames()
+        for frame in frames:
+            stamp = stamp_of(frame)
+            if stamp is None or stamp > point.stamp:
+                return
+            if stamp == point.stamp:
+                yield frame
+                break
+        yield from frames
+    except (av.FFmpegError, UnreadableVideo):
+        return
 
 
-def _open_container(uri: str) -> av.container.InputContainer:
-    if not storage.is_uri(uri):
-        # The protocol is named, lest FFmpeg take a colon or a pattern in the path for something else.
-        return av.open("file:" + os.path.abspath(uri))
-    system, path = storage.filesystem(uri)
-    return av.open(system.open_input_file(path), buffer_size=REMOTE_BUFFER_BYTES)
-
-
-def _decoded(stream: av.VideoStream, uri: str) -> Iterator[av.VideoFrame]:
-    """The frames of a stream up to its end, or to the first packet that does not decode."""
-    num_frames = 0
-    reason = "holds no frame"
-    try:
-        for frame in stream.container.decode(stream):
-            num_frames += 1
+def _picked(source: VideoStream, pending: Sequence[int]) -> Iterator[av.VideoFrame]:
+    """The frames of ascending indices, decoding no further than the last."""
+    wanted = set(pending)
+    for index, frame in enumerate(source.frames()):
+        if index in wanted:
             yield frame
-    except av.FFmpegError as error:
-        reason = _reason(error)
-    except OSError as error:  # the object store failed, not the video: a prefix would differ from try to try
-        raise UnreadableVideo(uri, f"cannot be read: {error}") from error
-    if num_frames == 0:
-        raise UnreadableVideo(uri, f"no frame can be decoded: {reason}")
+        if index == pending[-1]:
+            return
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def _indexed(source: VideoStream, pending: Sequence[int], index: FrameIndex) -> Iterator[av.VideoFrame]:
+    """The same, leaping to the last point before a frame wherever that lies ahead."""
+    frames, position = source.frames(), 0
+    for wanted in pending:
+        point = index.point_before(wanted)
+        if point is not None and point.frame > position:
+            frames, position = frames_from(source, point), point.frame
+        for frame in frames:
+            position += 1
+            if position > wanted:
+                yield frame
+                break
+
+
+def _images_at(source: ImageFolder, pending: Sequence[int]) -> Iterator[av.VideoFrame]:
+    for index in pending:
+        if index >= len(source.files):
+            return
+        yield next(source.frames_from(index))
+
+
+def _quarter_turns(frame: av.VideoFrame) -> int:
+    """Counter-clockwise quarter turns that the display matrix of the container asks for."""
+    return round(frame.rotation / 90)

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 import numpy as np
 
 from hybridal_ray.pool.decoding import FrameIndices, Frames, beyond_end, iter_frames, read_frames
+from hybridal_ray.pool.frame_index import IndexStore
 
 
 class FrameCache:
@@ -19,14 +20,17 @@ class FrameCache:
         max_bytes: Room for decoded videos, ``3 * size**2`` bytes a frame; videos that are just being decoded
             come on top. With 0 nothing is kept.
         size: S, height and width in pixels to which frames are scaled.
+        pool_root: Where the indices of videos larger than the cache are kept, so that a clip of one of them does not
+            decode it from its beginning; None keeps them in memory, one decoding of each such video away.
     """
 
-    def __init__(self, max_bytes: int, size: int) -> None:
+    def __init__(self, max_bytes: int, size: int, pool_root: str | None = None) -> None:
         self.max_bytes = max_bytes
         self.size = size
         self._lock = threading.Lock()
         self._videos: OrderedDict[str, Future[tuple[Frames, ...] | None]] = OrderedDict()  # least recent first
         self._bytes_kept = 0
+        self._indices = IndexStore(pool_root)
 
     def clip(self, uri: str, frames: FrameIndices) -> Frames:
         """Frames of a video.
@@ -43,7 +47,7 @@ class FrameCache:
         """
         video = self._video(uri)
         if video is None:
-            return read_frames(uri, frames, self.size)
+            return read_frames(uri, frames, self.size, self._indices.of(uri))
         if max(frames) >= len(video):
             raise beyond_end(uri, max(frames), len(video))
         return np.stack([video[frame] for frame in frames])

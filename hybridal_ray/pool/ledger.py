@@ -77,11 +77,12 @@ def read(root: str) -> pa.Table:
     return pa.concat_tables([LABELS_SCHEMA.empty_table(), *(storage.read_table(file, LABELS_SCHEMA) for file in files)])
 
 
-def labels_of_tubes(tubes: pa.Table) -> pa.Table:
+def labels_of_tubes(tubes: pa.Table, empty_frames: pa.Table | None = None) -> pa.Table:
     """Labels as given with a pool: each frame on which a tube has a box, with all its boxes.
 
     Args:
-        tubes: Table of `TUBES_SCHEMA`. A frame without a box is not known to be empty, and is left out.
+        tubes: Table of `TUBES_SCHEMA`. Of itself, a frame without a box is not known to be empty, and is left out.
+        empty_frames: Columns ``video_id`` and ``frame``: those that are known to be, as `Pool.empty_frames_of` tells.
 
     Returns:
         Table of `LABELS_SCHEMA`, by video and frame.
@@ -90,6 +91,8 @@ def labels_of_tubes(tubes: pa.Table) -> pa.Table:
     for row in tubes.to_pylist():
         box = {field.name: row[field.name] for field in BOX_TYPE}
         frames.setdefault((row["video_id"], row["frame"]), []).append(box)
+    for row in [] if empty_frames is None else empty_frames.to_pylist():
+        frames.setdefault((row["video_id"], row["frame"]), [])
     rows = [
         {"video_id": video_id, "frame": frame, "round": 0, "source": "pool", "seconds": None, "boxes": boxes}
         for (video_id, frame), boxes in sorted(frames.items())

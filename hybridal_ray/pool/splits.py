@@ -1,6 +1,7 @@
-"""Held-out videos, chosen by source: clips of one source never lie on both sides of a split."""
+"""Held-out videos: chosen by source, so that clips of one never lie on both sides, or as official files say."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -69,3 +70,31 @@ def _cost(shares: np.ndarray, held_out: np.ndarray, fraction: float) -> float:
 
 def _is_one_sided(test_share: np.ndarray) -> np.ndarray:
     return (test_share < 1e-9) | (test_share > 1 - 1e-9)
+
+
+def read_official_split(folder: Path, number: int) -> Mapping[str, str]:
+    """Reads the split files of J-HMDB-21 and HMDB-51, ``<class>_test_split<number>.txt``: a clip and 1 or 2 a line.
+
+    Args:
+        folder: Of the files.
+        number: Which of the official splits, from 1.
+
+    Returns:
+        ``train`` (1) or ``test`` (2) by ``<class>/<clip>.avi``. Clips marked 0 belong to neither, and are left out.
+
+    Raises:
+        UserError: There are no such files, or a line is malformed.
+    """
+    ending = f"_test_split{number}.txt"
+    splits: dict[str, str] = {}
+    for file in sorted(folder.glob(f"*{ending}")):
+        action = file.name.removesuffix(ending)
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+            clip, _, mark = line.strip().rpartition(" ")
+            if mark not in ("0", "1", "2", ""):
+                raise UserError(f"{file}: {line!r}, expected a clip and 1 (training), 2 (test) or 0 (neither)")
+            if mark in ("1", "2"):
+                splits[f"{action}/{clip.strip()}"] = "train" if mark == "1" else "test"
+    if not splits:
+        raise UserError(f"{folder}: holds no <class>{ending} with clips in it")
+    return splits

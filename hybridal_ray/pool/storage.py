@@ -8,6 +8,7 @@ characters they hold; how a store is reached is told by its usual environment va
 import json
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -63,6 +64,40 @@ def list_files(location: str, suffix: str = "") -> list[str]:
     selector = pafs.FileSelector(path, allow_not_found=True)
     names = [info.base_name for info in system.get_file_info(selector) if info.type == pafs.FileType.File]
     return [join(location, name) for name in sorted(names) if name.endswith(suffix)]
+
+
+def list_tree(location: str) -> list[str]:
+    """The files at any depth inside a directory, as paths relative to it, sorted; none when there is no directory."""
+    system, path = filesystem(location)
+    selector = pafs.FileSelector(path, allow_not_found=True, recursive=True)
+    start = len(path.rstrip("/")) + 1
+    return sorted(info.path[start:] for info in system.get_file_info(selector) if info.type == pafs.FileType.File)
+
+
+def is_directory(location: str) -> bool:
+    """Whether a directory is there."""
+    system, path = filesystem(location)
+    return system.get_file_info(path).type == pafs.FileType.Directory
+
+
+def size_of(location: str) -> int:
+    """Bytes of a file.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    system, path = filesystem(location)
+    info = system.get_file_info(path)
+    if info.type != pafs.FileType.File:
+        raise UserError(f"{location}: no such file")
+    return int(info.size)
+
+
+def state_of(location: str) -> tuple[int, int]:
+    """Bytes of a file and when it was last changed, in nanoseconds; (-1, -1) where there is none."""
+    system, path = filesystem(location)
+    info = system.get_file_info(path)
+    return (int(info.size), int(info.mtime_ns or 0)) if info.type == pafs.FileType.File else (-1, -1)
 
 
 def read_bytes(location: str) -> bytes:
@@ -128,12 +163,14 @@ def write_json(location: str, content: Any) -> None:
     write_bytes(location, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
 
 
-def read_table(location: str, schema: pa.Schema | None = None) -> pa.Table:
+def read_table(location: str, schema: pa.Schema | None = None, encoded: Sequence[str] = ()) -> pa.Table:
     """Reads a Parquet file.
 
     Args:
         location: The file.
         schema: What its table must hold; further columns are left out. None takes the table as it is.
+        encoded: Columns that `schema` has as dictionaries of strings: each string is then held once, and read as
+            fast as a number.
 
     Raises:
         UserError: There is no such file, it is not Parquet, or a column of the schema is missing, of another
@@ -141,7 +178,12 @@ def read_table(location: str, schema: pa.Schema | None = None) -> pa.Table:
     """
     content = read_bytes(location)
     try:
-        table = pq.read_table(pa.BufferReader(content))
+        columns = (
+            None
+            if schema is None
+            else [name for name in pq.read_schema(pa.BufferReader(content)).names if name in schema.names]
+        )
+        table = pq.read_table(pa.BufferReader(content), columns=columns, read_dictionary=list(encoded))
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(f"{location}: not a readable Parquet file: {error}") from error
     return table if schema is None else _conform(table, schema, location)

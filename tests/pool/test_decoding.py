@@ -10,6 +10,7 @@ from encoded_videos import HEIGHT, WIDTH, encode, number_on, rotate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hybridal_ray.pool.containers import VideoStream
 from hybridal_ray.pool.decoding import UnreadableVideo, VideoFacts, iter_frames, probe, read_frames, read_video
 
 NUM_FRAMES = 40
@@ -55,12 +56,12 @@ def test_indices_may_be_an_array(video: str) -> None:
 def test_decoding_ends_with_the_last_frame_asked_for(video: str, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[int] = []
 
-    def counting(stream: av.VideoStream, uri: str):
-        for index, frame in enumerate(stream.container.decode(stream)):
+    def counting(source: VideoStream):
+        for index, frame in enumerate(source.stream.container.decode(source.stream)):
             decoded.append(index)
             yield frame
 
-    monkeypatch.setattr("hybridal_ray.pool.decoding._decoded", counting)
+    monkeypatch.setattr(VideoStream, "frames", counting)
     read_frames(video, [5, 2])
     assert decoded == [0, 1, 2, 3, 4, 5]
 

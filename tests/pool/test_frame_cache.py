@@ -82,15 +82,21 @@ def test_a_video_larger_than_the_cache_is_read_without_being_kept(
 ) -> None:
     read: list[str] = []
 
-    def reading(uri: str, frames: list[int], size: int) -> np.ndarray:
+    class Indices:
+        def of(self, uri: str) -> str:
+            return f"index of {uri}"
+
+    def reading(uri: str, frames: list[int], size: int, index: str) -> np.ndarray:
+        assert index == f"index of {uri}"
         read.append(uri)
         return np.stack(list(made_up_frames(uri, size)))[frames]
 
     monkeypatch.setattr(frame_cache, "read_frames", reading)
+    monkeypatch.setattr(frame_cache, "IndexStore", lambda root: Indices())
     cache = FrameCache(5 * FRAME_BYTES, SIZE)
     cache.clip("a", [0])
     for _ in range(3):
-        np.testing.assert_array_equal(cache.clip("c", [5]), reading("c", [5], SIZE))
+        np.testing.assert_array_equal(cache.clip("c", [5]), reading("c", [5], SIZE, "index of c"))
     cache.clip("a", [0])
     assert decoded == {"a": 1, "c": 1}  # found too large once, and "a" did not give way to it
     assert Counter(read)["c"] == 6

@@ -44,7 +44,15 @@ class Folders:
     def groups(self) -> Path:
         return self.root / "source_groups.json"
 
-    def ingest(self, *, test_fraction: float = 0.4, seed: int = 0, progress: Callable | None = None) -> Pool:
+    def ingest(
+        self,
+        *,
+        test_fraction: float = 0.4,
+        seed: int = 0,
+        official: Path | None = None,
+        split: int = 1,
+        progress: Callable | None = None,
+    ) -> Pool:
         return ingest_jhmdb_21(
             self.videos,
             self.masks,
@@ -52,6 +60,8 @@ class Folders:
             str(self.root / "pool"),
             test_fraction=test_fraction,
             seed=seed,
+            official=official,
+            split=split,
             progress=progress,
         )
 
@@ -244,3 +254,50 @@ def test_the_real_set(hybridal_data: Path, tmp_path: Path) -> None:
         for box in pool.tubes_of([row["video_id"]]).to_pylist():
             ys, xs = np.nonzero(mask[:, :, box["frame"]])
             assert (box["x1"], box["y1"], box["x2"], box["y2"]) == (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
+
+
+def write_splits(folder: Path, number: int, **marks: str) -> Path:
+    """``<class>_test_split<number>.txt`` from the marks of each class, its clips in order of name."""
+    folder.mkdir(exist_ok=True)
+    for action, of_class in marks.items():
+        clips = sorted(clip.split("/")[1] for clips in CLIPS.values() for clip in clips if clip.startswith(action))
+        lines = [f"{clip} {mark}" for clip, mark in zip(clips, of_class, strict=True)]
+        (folder / f"{action}_test_split{number}.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_official_splits_are_taken_as_they_are(folders: Folders) -> None:
+    official = write_splits(folders.root / "splits", 1, jump="211", run="120")
+    write_splits(folders.root / "splits", 2, jump="112", run="212")
+    pool = folders.ingest(official=official)
+    rows = {row["video_id"]: (row["split"], row["group"]) for row in pool.videos.to_pylist()}
+    assert rows == {
+        "jump/film_0": ("test", "jump/film_0"),  # its source has a clip on either side
+        "jump/street_0": ("train", "street"),
+        "jump/street_1": ("train", "street"),
+        "run/film_0": ("train", "run/film_0"),
+        "run/park_0": ("test", "park"),  # run/track_0 is marked 0: of neither side
+    }
+    assert load_pool(pool.root).videos.num_rows == 5
+    second = folders.ingest(official=official, split=2)
+    assert {row["video_id"] for row in second.videos.to_pylist() if row["split"] == "test"} == {
+        "jump/street_1",
+        "run/film_0",
+        "run/track_0",
+    }
+
+
+@pytest.mark.parametrize(("content", "why"), [("film_0.avi 7\n", "expected a clip and 1"), ("", "holds no <class>")])
+def test_malformed_official_splits_are_refused(folders: Folders, content: str, why: str) -> None:
+    official = folders.root / "splits"
+    official.mkdir()
+    (official / "jump_test_split1.txt").write_text(content)
+    with pytest.raises(UserError, match=why):
+        folders.ingest(official=official)
+
+
+def test_a_mask_file_that_claims_ten_gigabytes_is_not_loaded(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scipy.io, "whosmat", lambda _: [("part_mask", (100_000, 100_000, 1), "uint8")])
+    monkeypatch.setattr(scipy.io, "loadmat", lambda *_, **__: pytest.fail("was loaded"))
+    pool = folders.ingest()
+    assert {row["reason"] for row in pool.videos.to_pylist()} == {"mask file claims 10000000000 pixels"}

@@ -2,10 +2,11 @@
 
 Layout on disk: ``VIDEOS/<class>/<clip>.avi`` and ``MASKS/<class>/<clip>.mat`` (MATLAB v5, ``part_mask``: uint8
 (H, W, T), frame t belonging to the t-th decoded frame). Clips were cut from a few hundred source videos, so the
-split is by source, or near-duplicates leak from training into test. Reference: Jhuang et al., "Towards
-understanding action recognition", ICCV 2013.
+split is by source, or near-duplicates leak from training into test; or it is one of the three official ones.
+Reference: Jhuang et al., "Towards understanding action recognition", ICCV 2013.
 """
 
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +22,9 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.decoding import UnreadableVideo, VideoFacts, probe
 from hybridal_ray.pool.masks import BoolMask, box_of_mask, encode_mask
-from hybridal_ray.pool.splits import split_by_source
+from hybridal_ray.pool.splits import read_official_split, split_by_source
 from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, save_pool
+from hybridal_ray.pool.untrusted import MAX_ARRAY_BYTES
 
 Progress = Callable[[int, int], None]
 _NO_FACTS = VideoFacts(num_frames=0, fps=0.0, width=0, height=0)
@@ -59,6 +61,8 @@ def ingest_jhmdb_21(
     *,
     test_fraction: float,
     seed: int,
+    official: Path | None = None,
+    split: int = 1,
     progress: Progress | None = None,
 ) -> Pool:
     """Makes a pool of J-HMDB-21 and saves it.
@@ -77,6 +81,9 @@ def ingest_jhmdb_21(
         test_fraction: Share of the clips of every class that is held out, in (0, 1); met as closely as whole
             sources allow, and every class has test and training clips.
         seed: Of the split.
+        official: Folder of the official split files, instead of a split by source; clips that they do not name, or
+            name for neither side, are left out. A source with clips on both sides is no group then.
+        split: Which of the three official splits.
         progress: Called with (clips done, clips in all) after each clip.
 
     Returns:
@@ -90,17 +97,21 @@ def ingest_jhmdb_21(
     clips = _read_groups(groups, videos, classes)
     if not masks.is_dir():
         raise UserError(f"{masks}: no such folder, expected the masks, <class>/<clip>.mat")
-    splits = split_by_source([clip.action for clip in clips], [clip.source for clip in clips], test_fraction, seed)
+    if official is None:
+        by_source = split_by_source(
+            [clip.action for clip in clips], [clip.source for clip in clips], test_fraction, seed
+        )
+        splits = {clip.path: by_source[clip.source] for clip in clips}
+    else:
+        splits = dict(read_official_split(official, split))
+        clips = _grouped_within(splits, [clip for clip in clips if clip.path in splits])
     annotated = _read_clips(clips, videos, masks, progress)
     pool = Pool(
         root=root,
         name="jhmdb_21",
         classes=classes,
         videos=pa.Table.from_pylist(
-            [
-                _video_row(clip, videos, splits[clip.source], found)
-                for clip, found in zip(clips, annotated, strict=True)
-            ],
+            [_video_row(clip, videos, splits[clip.path], found) for clip, found in zip(clips, annotated, strict=True)],
             VIDEOS_SCHEMA,
         ),
         tubes=pa.Table.from_pylist(
@@ -152,6 +163,14 @@ def _read_groups(groups: Path, videos: Path, classes: tuple[str, ...]) -> list[_
     return [clips[path] for path in sorted(clips)]
 
 
+def _grouped_within(splits: dict[str, str], clips: list[_Clip]) -> list[_Clip]:
+    """Clips of a source that a split divides, each as a source of its own."""
+    sides: dict[str, set[str]] = {}
+    for clip in clips:
+        sides.setdefault(clip.source, set()).add(splits[clip.path])
+    return [clip if len(sides[clip.source]) == 1 else replace(clip, source=clip.video_id) for clip in clips]
+
+
 def _read_clips(clips: list[_Clip], videos: Path, masks: Path, progress: Progress | None) -> list[_Annotated]:
     """Decodes all clips and reads their masks; threads suffice, as FFmpeg and zlib let go of the interpreter."""
     found: list[_Annotated] = []
@@ -192,7 +211,12 @@ def _read_masks(mask_file: Path) -> BoolMask:
     if not mask_file.exists():
         raise _MaskFileError("no mask file")
     try:
+        claimed = {name: math.prod(shape) for name, shape, _ in scipy.io.whosmat(mask_file)}
+        if claimed.get("part_mask", 0) > MAX_ARRAY_BYTES:
+            raise _MaskFileError(f"mask file claims {claimed['part_mask']} pixels")
         content = scipy.io.loadmat(mask_file, variable_names=["part_mask"])
+    except _MaskFileError:
+        raise
     except Exception as error:  # scipy raises whatever its parser stumbles over
         raise _MaskFileError(f"mask file cannot be read: {error}") from error
     part_mask = content.get("part_mask")

@@ -1,0 +1,155 @@
+"""From annotations and a folder of videos to a pool: every video is decoded once, every label put on its frames."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+import pyarrow as pa
+
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool.containers import UnreadableVideo
+from hybridal_ray.pool.decoder_process import DecoderProcess
+from hybridal_ray.pool.decoding import VideoFacts
+from hybridal_ray.pool.formats.annotations import AnnotatedVideo, Annotations
+from hybridal_ray.pool.formats.label_tables import LabelTables
+from hybridal_ray.pool.formats.media import MediaFolder
+from hybridal_ray.pool.tables import VIDEOS_SCHEMA, Pool, save_pool
+
+Progress = Callable[[int, int], None]
+NO_FACTS = VideoFacts(num_frames=0, fps=0.0, width=0, height=0)
+SECONDS_PER_VIDEO = 600.0
+NAMES_TOLD = 3
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A pool, and what the person who imports it should know.
+
+    Attributes:
+        pool: As saved.
+        notes: What is missing, was left out or taken differently than one would expect, a sentence each.
+    """
+
+    pool: Pool
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What became of a video: where it lies, and its facts or why there are none."""
+
+    uri: str
+    status: str
+    reason: str | None
+    facts: VideoFacts | None
+
+
+def assemble_pool(
+    annotations: Annotations,
+    media: MediaFolder,
+    source: str,
+    root: str,
+    *,
+    name: str,
+    fps: float | None = None,
+    progress: Progress | None = None,
+) -> Imported:
+    """Makes a pool and saves it.
+
+    A video that the folder does not hold gets the status ``missing``; its labels are kept as far as they can be told
+    without it, so that importing again completes the pool. One that does not decode gets ``unreadable``. Decoding
+    happens in processes of its own: a file that crashes the decoder is unreadable too.
+
+    Args:
+        annotations: What is labelled.
+        media: Where the videos are.
+        source: The annotation file, for messages.
+        root: Directory or URI of the pool to write; video URIs in it are absolute.
+        name: Of the pool.
+        fps: Frame rate of videos that state none, such as folders of images.
+        progress: Called with (videos done, videos in all) after each.
+
+    Raises:
+        UserError: There are no videos, or an annotation names a file outside the folder of videos.
+    """
+    videos = sorted(annotations.videos, key=lambda video: video.video_id)
+    if not videos:
+        raise UserError(f"{source}: names no video")
+    seen = _look_at(videos, media, source, fps, progress)
+    tables, rows = LabelTables(), []
+    for video, found in zip(videos, seen, strict=True):
+        facts = found.facts or video.claimed
+        if facts is not None:
+            tables.add(video.video_id, video.labels(facts), found.facts)
+        rows.append(_row(video, found))
+    pool = Pool(
+        root=root,
+        name=name,
+        classes=annotations.classes,
+        videos=pa.Table.from_pylist(rows, VIDEOS_SCHEMA),
+        tubes=tables.tubes(),
+        looked_at=tables.looked_at(),
+    )
+    save_pool(pool)
+    return Imported(pool, [*annotations.notes, *_absences(videos, seen), *tables.notes()])
+
+
+def _look_at(
+    videos: Sequence[AnnotatedVideo], media: MediaFolder, source: str, fps: float | None, progress: Progress | None
+) -> list[_Seen]:
+    """Decodes what is there, two videos at a time."""
+    uris = [media.find(video.video_id, source) for video in videos]
+    decoders: SimpleQueue[DecoderProcess] = SimpleQueue()
+    seen: list[_Seen] = []
+    with DecoderProcess(SECONDS_PER_VIDEO) as first, DecoderProcess(SECONDS_PER_VIDEO) as second:
+        decoders.put(first)
+        decoders.put(second)
+        with ThreadPoolExecutor(max_workers=2) as executor:
+            for found in executor.map(partial(_see, fps=fps, decoders=decoders), videos, uris):
+                seen.append(found)
+                if progress is not None:
+                    progress(len(seen), len(videos))
+    return seen
+
+
+def _see(video: AnnotatedVideo, uri: str | None, fps: float | None, decoders: "SimpleQueue[DecoderProcess]") -> _Seen:
+    if uri is None:
+        return _Seen(video.video_id, "missing", "not in the folder of videos", None)
+    decoder = decoders.get()
+    try:
+        facts = decoder.probe(uri)
+    except UnreadableVideo as error:
+        return _Seen(uri, "unreadable", error.reason, None)
+    finally:
+        decoders.put(decoder)
+    return _Seen(uri, "ok", None, replace(facts, fps=facts.fps or fps or 0.0))
+
+
+def _row(video: AnnotatedVideo, found: _Seen) -> dict[str, Any]:
+    facts = found.facts or video.claimed or NO_FACTS
+    return {
+        "video_id": video.video_id,
+        "uri": found.uri,
+        "split": video.split,
+        "group": video.group or video.video_id,
+        "num_frames": facts.num_frames,
+        "fps": facts.fps,
+        "width": facts.width,
+        "height": facts.height,
+        "status": found.status,
+        "reason": found.reason,
+    }
+
+
+def _absences(videos: Sequence[AnnotatedVideo], seen: Sequence[_Seen]) -> list[str]:
+    """One sentence for all missing videos, one for all unreadable ones."""
+    notes = []
+    for status, how in (("missing", "are not in the folder of videos"), ("unreadable", "cannot be decoded")):
+        names = [video.video_id for video, found in zip(videos, seen, strict=True) if found.status == status]
+        if names:
+            told = ", ".join(names[:NAMES_TOLD]) + (", …" if len(names) > NAMES_TOLD else "")
+            notes.append(f"{len(names)} of {len(videos)} annotated videos {how}: {told}")
+    return notes

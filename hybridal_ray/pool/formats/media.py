@@ -1,0 +1,85 @@
+"""The videos of a folder, found by the names that annotation files give them."""
+
+import os
+from collections import defaultdict
+from pathlib import PurePosixPath
+
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool import storage
+from hybridal_ray.pool.containers import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from hybridal_ray.pool.untrusted import inner_path
+
+
+class MediaFolder:
+    """Video files, and folders of images that stand for videos, at any depth of a folder.
+
+    Args:
+        location: Path or URI of the folder; None where there are no videos, and every one is missing.
+
+    Attributes:
+        location: As given.
+        names: Of all videos, relative to the folder and without ending, sorted: ``Biking/v_Biking_g01_c01``.
+
+    Raises:
+        UserError: There is no such folder, or two files differ in nothing but their ending.
+    """
+
+    def __init__(self, location: str | None) -> None:
+        self.location = location
+        self._paths: dict[str, str] = {} if location is None else _paths_by_name(location)
+        self._by_base: defaultdict[str, list[str]] = defaultdict(list)
+        for name in self._paths:
+            self._by_base[PurePosixPath(name).name].append(name)
+
+    @property
+    def names(self) -> list[str]:
+        """See the class."""
+        return sorted(self._paths)
+
+    def uri(self, name: str) -> str:
+        """Where a video of `names` lies."""
+        assert self.location is not None
+        return storage.join(self.location, self._paths[name])
+
+    def find(self, named: str, source: str) -> str | None:
+        """Where the video lies that an annotation file names, or None.
+
+        Args:
+            named: A path below the folder, with or without ending; or, where only one video has that, its last part.
+            source: The annotation file, for the message.
+
+        Raises:
+            UserError: The name leaves the folder.
+        """
+        path = inner_path(named, source)
+        for name in (path, without_suffix(path)):
+            if name in self._paths:
+                return self.uri(name)
+            of_that_name = self._by_base.get(PurePosixPath(name).name, [])
+            if len(of_that_name) == 1:
+                return self.uri(of_that_name[0])
+        return None
+
+
+def without_suffix(path: str) -> str:
+    """A path without the ending of a video file; other dots belong to the name."""
+    base, suffix = os.path.splitext(path)
+    return base if suffix.lower() in VIDEO_SUFFIXES else path
+
+
+def _paths_by_name(location: str) -> dict[str, str]:
+    if not storage.is_directory(location):
+        raise UserError(f"{location}: no such folder, expected the videos")
+    paths: dict[str, str] = {}
+    for file in storage.list_tree(location):
+        suffix = os.path.splitext(file)[1].lower()
+        if suffix in VIDEO_SUFFIXES:
+            name, path = without_suffix(file), file
+        elif suffix in IMAGE_SUFFIXES and "/" in file:
+            name = path = file.rpartition("/")[0]
+            path += "/" if storage.is_uri(location) else ""
+        else:
+            continue
+        if paths.setdefault(name, path) != path:
+            raise UserError(f"{location}: {paths[name]!r} and {path!r} differ in their ending only; remove one")
+    return paths

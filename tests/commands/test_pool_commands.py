@@ -1,0 +1,136 @@
+"""``hybridal ingest``, ``export`` and ``check``: what they print is compared with the pool they leave."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hybridal_ray import cli
+from hybridal_ray.pool.decoding import VideoFacts
+from hybridal_ray.pool.tables import load_pool
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "pool"))
+
+from encoded_videos import encode
+
+FACTS = VideoFacts(num_frames=12, fps=25.0, width=128, height=48)
+
+
+@pytest.fixture
+def hybridal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Calls the command line; gives its exit code and what it wrote to stdout and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hybridal", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    encode(folder / "v.mp4", FACTS.num_frames)
+    encode(folder / "w.mp4", FACTS.num_frames + 1)
+    return folder
+
+
+def write_cvat(folder: Path) -> Path:
+    box = '<box frame="{}" outside="0" keyframe="1" xtl="4.0" ytl="5.0" xbr="24.0" ybr="35.0"/>'
+    track = f'<track id="0" label="run">{"".join(box.format(frame) for frame in range(3, 6))}</track>'
+    task = "<meta><task><size>8</size><source>v.mp4</source></task></meta>"
+    (folder / "labels.xml").write_text(f"<annotations>{task}{track}</annotations>")
+    return folder / "labels.xml"
+
+
+def test_help_names_every_format(hybridal) -> None:
+    out = hybridal("ingest", "--help")[1]
+    for name in ("jhmdb-21", "ucf101-24", "act", "ava", "multisports", "cvat", "label-studio", "frames", "videos"):
+        assert name in out
+    out = hybridal("export", "--help")[1]
+    for name in ("cvat", "label-studio", "act", "ava"):
+        assert name in out
+
+
+def test_videos_become_a_pool_without_labels(hybridal, videos: Path, tmp_path: Path) -> None:
+    arguments = ("--videos", videos, "--classes", "run, sit", "--out", tmp_path / "pool", "--json")
+    code, out, _ = hybridal("ingest", "videos", *arguments)
+    pool = load_pool(str(tmp_path / "pool"))
+    assert code == 0
+    assert json.loads(out)["train videos"] == len(pool.usable_videos("train")) == 2
+    assert pool.classes == ("run", "sit")
+
+
+def test_labels_go_in_and_out_in_every_format(hybridal, videos: Path, tmp_path: Path) -> None:
+    labels = write_cvat(tmp_path)
+    assert hybridal("ingest", "cvat", "--annotations", labels, "--videos", videos, "--out", tmp_path / "pool")[0] == 0
+    first = load_pool(str(tmp_path / "pool"))
+    assert first.tubes["frame"].to_pylist() == [3, 4, 5]
+    assert first.looked_at is not None
+    assert first.looked_at["frame"].to_pylist() == list(range(8))
+    for name, file in (("cvat", "xml"), ("label-studio", "ls.json"), ("act", "gt.pkl"), ("ava", "ava.csv")):
+        out = tmp_path / file
+        code, told, _ = hybridal("export", name, tmp_path / "pool", "--out", out)
+        assert code == 0
+        assert told == f"{out}: the labels of 1 videos\n"
+        source = ("--train", out) if name == "ava" else ("--annotations", out)
+        more = ("--label-map", f"{out}.label_map.pbtxt") if name == "ava" else ()
+        again = tmp_path / f"again-{name}"
+        assert hybridal("ingest", name, *source, *more, "--videos", videos, "--out", again)[0] == 0
+        pool = load_pool(str(again))
+        assert pool.looked_at == first.looked_at
+        for edge in ("x1", "y1", "x2", "y2"):
+            np.testing.assert_allclose(pool.tubes[edge].to_numpy(), first.tubes[edge].to_numpy(), rtol=1e-6)
+        assert pool.tubes["frame"] == first.tubes["frame"]
+
+
+def test_a_video_that_is_not_there_is_told(hybridal, videos: Path, tmp_path: Path) -> None:
+    (videos / "v.mp4").unlink()
+    labels = write_cvat(tmp_path)
+    _, out, _ = hybridal("ingest", "cvat", "--annotations", labels, "--videos", videos, "--out", tmp_path / "pool")
+    assert "note: 1 of 1 annotated videos are not in the folder of videos: v\n" in out
+
+
+def test_hostile_labels_are_one_line_on_stderr(hybridal, tmp_path: Path) -> None:
+    bomb = '<!DOCTYPE a [<!ENTITY b "x">]><annotations>&b;</annotations>'
+    (tmp_path / "labels.xml").write_text(bomb)
+    arguments = ("--annotations", tmp_path / "labels.xml", "--out", tmp_path / "pool")
+    code, _, err = hybridal("ingest", "cvat", *arguments)
+    assert code == 2
+    assert err.startswith("hybridal: ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "pool").exists()
+
+
+def test_check_ends_with_1_until_what_is_unusable_is_gone(hybridal, videos: Path, tmp_path: Path) -> None:
+    pool, mended = tmp_path / "pool", tmp_path / "mended"
+    hybridal("ingest", "videos", "--videos", videos, "--classes", "run", "--out", pool)
+    assert hybridal("check", pool, "--actors", 0)[0] == 0
+    (videos / "w.mp4").write_bytes(b"no video" * 9)
+    code, out, _ = hybridal("check", pool, "--actors", 0, "--json", "--fix", mended)
+    assert code == 1
+    assert [(f["video_id"], f["kind"]) for f in json.loads(out)["findings"]] == [("w", "unreadable")]
+    assert load_pool(str(mended)).videos["video_id"].to_pylist() == ["v"]
+    code, out, _ = hybridal("check", mended, "--actors", 0)
+    assert code == 0
+    assert "1 videos, 0 of them unusable" in out
+    assert "is the pool that is checked" in hybridal("check", pool, "--fix", pool)[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("ava", "--out", "pool"), "expected a csv file"),
+        (("frames", "--frames", ".", "--fps", "10", "--out", "pool", "--labels", "act"), "--labels"),
+    ],
+)
+def test_options_that_are_missing_are_told(hybridal, tmp_path: Path, arguments: tuple, why: str) -> None:
+    code, _, err = hybridal("ingest", *arguments)
+    assert code == 2
+    assert why in err
