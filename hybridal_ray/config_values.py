@@ -66,5 +66,6 @@ def held_out(config: Config, pool: Pool) -> HeldOut | None:
     if validation.source == "labelled":
         return HeldOut(validation.fraction, patience=validation.patience)
     videos = pool.usable_videos("val")
-    labels = labels_of_tubes(pool.tubes_of([video.video_id for video in videos]))
+    ids = [video.video_id for video in videos]
+    labels = labels_of_tubes(pool.tubes_of(ids), pool.empty_frames_of(ids))
     return HeldOut(given=(videos, labels), patience=validation.patience)

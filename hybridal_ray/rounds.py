@@ -100,6 +100,7 @@ class Rounds:
                 round_index=round_index,
                 initial_weights=self._initial_weights(round_index),
                 workers=plain(Workers, training, device=config.device),
+                pool_root=self.pool.root,
                 progress=lambda metrics: self.say(epoch_line(metrics)),
             )
             return {"epochs": summary.epochs, "best_epoch": summary.best_epoch, "loss": summary.loss}
@@ -183,7 +184,7 @@ class Rounds:
         def work() -> dict[str, Any]:
             cost = CostModel(oracle.seconds_per_video, oracle.seconds_per_frame, oracle.seconds_per_box)
             truth = self.pool.tubes_of([video.video_id for video in self.videos])
-            annotator = resolve(oracle.name, ORACLES, field="oracle.name")(truth, cost)
+            annotator = resolve(oracle.name, ORACLES, field="oracle.name")(truth, cost, self.pool.looked_at)
             picks = storage.read_table(self._directory(round_index, "selection.parquet"))
             labels = annotator.label(picks, for_round)
             ledger.append(self.store.root, f"round-{for_round:03d}", labels)

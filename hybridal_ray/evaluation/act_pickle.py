@@ -11,10 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from hybridal_ray.errors import UserError
-from hybridal_ray.evaluation.array_pickle import load_arrays
 from hybridal_ray.evaluation.boxes import Floats
-from hybridal_ray.pool import storage
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
+from hybridal_ray.pool.untrusted import unpickle
 
 BOX_FIELDS, TUBE_FIELDS = 8, 5
 
@@ -32,7 +31,7 @@ def read_act_predictions(location: str, video_ids: Sequence[str]) -> pa.Table:
     Raises:
         UserError: The pickle holds anything but arrays and plain values, or these are not as described.
     """
-    content = load_arrays(storage.read_bytes(location), location)
+    content = unpickle(location)
     if isinstance(content, np.ndarray) and content.ndim == 2 and content.shape[1] >= BOX_FIELDS:
         return _table(*_boxes(content.astype(np.float64), video_ids, location))
     if isinstance(content, dict):

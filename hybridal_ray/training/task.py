@@ -59,6 +59,7 @@ class TrainingTask:
         validation: What the best epoch is chosen by; None takes the last epoch.
         patience: Epochs without a better one after which training ends; None trains all of them.
         unlabelled: Videos without labels, for the clustering term alone.
+        pool_root: Where the seek points of long videos are kept; None keeps them in memory.
         initial_weights: State dict to start from, or None for fresh weights.
     """
 
@@ -73,4 +74,5 @@ class TrainingTask:
     validation: LabelledVideos | None = None
     patience: int | None = None
     unlabelled: Sequence[Video] = ()
+    pool_root: str | None = None
     initial_weights: dict[str, Tensor] | None = field(default=None, repr=False)

@@ -80,6 +80,7 @@ def train_round(
     round_index: int,
     initial_weights: dict[str, Tensor] | None,
     workers: Workers,
+    pool_root: str | None = None,
     progress: EpochProgress | None = None,
 ) -> TrainingSummary:
     """Trains the detector of a round and leaves it in ``out_dir/checkpoint``, its history in ``out_dir/history.json``.
@@ -101,6 +102,7 @@ def train_round(
         round_index: Which round.
         initial_weights: State dict to start from (warm, or pretrained), or None for fresh weights (cold).
         workers: Who trains.
+        pool_root: The pool, beside which the seek points of its long videos are kept; None keeps them in memory.
         progress: Called with the metrics of each epoch, where this process sees them.
 
     Raises:
@@ -122,6 +124,7 @@ def train_round(
         validation=validation,
         patience=None if held_out is None else held_out.patience,
         unlabelled=[video for video in videos if video.video_id not in by_video] if sampling.unlabelled else [],
+        pool_root=pool_root,
         initial_weights=initial_weights,
     )
     if workers.workers == 0:

@@ -77,7 +77,7 @@ class _Sources:
     """The clips that are trained on and those held out."""
 
     def __init__(self, task: TrainingTask) -> None:
-        cache = FrameCache(task.optimiser.cache_mib * 2**20, task.spec.input_size)
+        cache = FrameCache(task.optimiser.cache_mib * 2**20, task.spec.input_size, task.pool_root)
         videos = [*task.labelled.videos, *task.unlabelled]
         labels = [*task.labelled.labels, *({} for _ in task.unlabelled)]
         self.trained = ClipSource(videos, labels, task.spec, task.loss, cache)

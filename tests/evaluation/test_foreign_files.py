@@ -60,7 +60,7 @@ class Harmful:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (Harmful(), "not admitted"),
+        (Harmful(), "refused: "),
         ([1, 2], "a list found"),
         ({0: [("v", 0.5)]}, "tube 0 of class 0"),
         ({0: [("v", 0.5, np.ones((3, 2)))]}, r"an array of shape \(3, 2\)"),
@@ -74,7 +74,7 @@ def test_a_pickle_of_something_else_is_refused_and_not_run(tmp_path, content, me
 
 def test_a_torn_pickle_is_refused(tmp_path):
     (tmp_path / "torn.pkl").write_bytes(b"\x80\x04\x95")
-    with pytest.raises(UserError, match="not a pickle of arrays"):
+    with pytest.raises(UserError, match="not a readable pickle"):
         read_act_predictions(str(tmp_path / "torn.pkl"), VIDEOS)
 
 

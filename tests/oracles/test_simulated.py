@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hybridal_ray.errors import UserError
 from hybridal_ray.oracles import ORACLES
 from hybridal_ray.oracles.cost import CostModel
 from hybridal_ray.oracles.simulated import SimulatedAnnotator
 from hybridal_ray.pool.ledger import LABELS_SCHEMA
 from hybridal_ray.pool.round_tables import SELECTION_SCHEMA
-from hybridal_ray.pool.tables import TUBES_SCHEMA
+from hybridal_ray.pool.tables import LABELLED_FRAMES_SCHEMA, TUBES_SCHEMA
 
 RELAXED = settings(deadline=None, max_examples=50)  # machines that test are busy
 COST = CostModel(seconds_per_video=100.0, seconds_per_frame=10.0, seconds_per_box=1.0)
@@ -92,3 +93,15 @@ def test_a_tube_table_of_several_chunks_is_read_whole():
 def test_every_registered_oracle_labels(name):
     annotator = ORACLES[name](TUBES_SCHEMA.empty_table(), COST)
     assert annotator.label(selection_of([("a", 0)]), round_index=1).num_rows == 1
+
+
+def test_a_frame_that_nobody_looked_at_is_not_made_up_to_be_empty() -> None:
+    tubes = TUBES_SCHEMA.empty_table()
+    looked_at = pa.Table.from_pylist(
+        [{"video_id": "a", "frame": frame} for frame in (0, 2)], schema=LABELLED_FRAMES_SCHEMA
+    )
+    annotator = SimulatedAnnotator(tubes, COST, looked_at)
+    assert annotator.label(selection_of([("a", 2), ("a", 0)]), 0)["boxes"].to_pylist() == [[], []]
+    message = r"^oracle\.name: simulated: 2 of the 3 frames picked .* the first is frame 1 of a; expected"
+    with pytest.raises(UserError, match=message):
+        annotator.label(selection_of([("a", 2), ("b", 0), ("a", 1)]), 0)

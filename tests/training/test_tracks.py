@@ -1,10 +1,6 @@
 """Oracles: interpolations worked out by hand, and what was measured on the real boxes of UCF101-24."""
 
-import codecs
-import io
-import pickle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_labels import actor
 
+from hybridal_ray.pool.untrusted import unpickle
 from hybridal_ray.training.tracks import Track, interpolate_boxes, tracks_of
 
 # Mean IoU of interpolated with true boxes when every n-th frame of a tube is labelled (corrected annotations).
@@ -108,23 +105,6 @@ def agreement(tube: np.ndarray, gap: int) -> np.ndarray:
 
 def real_tubes(file: Path) -> list[np.ndarray]:
     """The tubes of the corrected annotations as (L, 4) corners; most are stored as uint8, and x + w would overflow."""
-    annotations = ArraysOnly(io.BytesIO(file.read_bytes()), encoding="latin1").load()
+    annotations = unpickle(str(file))
     boxes = [tube["boxes"].astype(float) for video in annotations.values() for tube in video["annotations"]]
     return [np.concatenate([tube[:, :2], tube[:, :2] + tube[:, 2:]], axis=1) for tube in boxes]
-
-
-class ArraysOnly(pickle.Unpickler):
-    """Admits NumPy arrays and numbers, and runs nothing else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        array, scalar = np.ndarray(0).__reduce__()[0], np.int64(0).__reduce__()[0]
-        admitted = {
-            "_reconstruct": array,
-            "scalar": scalar,
-            "ndarray": np.ndarray,
-            "dtype": np.dtype,
-            "encode": codecs.encode,
-        }
-        if module.split(".")[0] not in ("numpy", "_codecs") or name not in admitted:
-            raise pickle.UnpicklingError(f"{module}.{name} is not admitted")
-        return admitted[name]
