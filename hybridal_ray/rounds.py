@@ -111,11 +111,12 @@ class Rounds:
         """Measures the round's detector on the evaluation split, on the same kind of actors as scoring."""
         config = self.config
         videos = self.pool.usable_videos(config.evaluation.split)
+        ids = [video.video_id for video in videos]
 
         def work() -> dict[str, Any]:
             metrics = evaluate_checkpoint(
                 videos,
-                self.pool.tubes_of([video.video_id for video in videos]),
+                self.pool.tubes_of(ids),
                 self.pool.classes,
                 self._checkpoint(round_index),
                 self._directory(round_index, "evaluate"),
@@ -123,6 +124,7 @@ class Rounds:
                 plan=plain(ActorPlan, config.scoring, device=config.device),
                 feature_cache=feature_cache(config),
                 resamples=config.evaluation.resamples,
+                labelled=self.pool.labelled_frames_of(ids),
                 progress=self._telling(f"round {round_index}: evaluate"),
             )
             return {name: value for name, value in metrics.items() if isinstance(value, float) and "/" not in name}

@@ -41,7 +41,7 @@ def evaluate(
     ava_truth: Annotated[str | None, typer.Option(help="AVA csv with the ground truth, instead of a pool.")] = None,
     excluded: Annotated[str | None, typer.Option(help="AVA csv of timestamps that are left out.")] = None,
     labelled: Annotated[
-        str | None, typer.Option(help="Parquet of video_id, frame: the labelled frames of sparsely labelled videos.")
+        str | None, typer.Option(help="Parquet of video_id, frame: the labelled frames, instead of what the pool says.")
     ] = None,
     clusters: Annotated[str | None, typer.Option(help="Parquet of video_id, cluster: scenes to tell apart.")] = None,
     form: Annotated[Format, typer.Option("--format", help="Of the predictions; auto goes by the name.")] = Format.AUTO,
@@ -116,7 +116,7 @@ def _truth(pool: str | None, split: str, ava_truth: str | None, excluded: str | 
     ids = [video.video_id for video in videos]
     sizes = {video.video_id: (video.width, video.height) for video in videos}
     actions = range(1, len(known.classes) + 1)
-    frames = None if labelled is None else _labelled_frames(labelled)
+    frames = known.labelled_frames_of(ids) if labelled is None else _labelled_frames(labelled)
     return _Truth(known.tubes_of(ids), ids, known.classes, frames, actions, sizes)
 
 

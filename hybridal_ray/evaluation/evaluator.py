@@ -13,7 +13,7 @@ from hybridal_ray.dispatch import ActorPlan, PassSummary, Progress, refuse_total
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.analysis import analyse
 from hybridal_ray.evaluation.clip_merging import Maps
-from hybridal_ray.evaluation.columns import truth_columns
+from hybridal_ray.evaluation.columns import LabelledFrames, truth_columns
 from hybridal_ray.evaluation.detecting import DetectionSettings, detect_video
 from hybridal_ray.evaluation.metrics import RESAMPLES, Metrics, figures, gather_evidence
 from hybridal_ray.evaluation.prediction_files import prediction_tables
@@ -35,6 +35,7 @@ def evaluate_checkpoint(
     batch_clips: int = 8,
     feature_cache: str | None = None,
     resamples: int = RESAMPLES,
+    labelled: LabelledFrames | None = None,
     progress: Progress | None = None,
 ) -> Metrics:
     """Detects on every video and compares with the truth.
@@ -54,6 +55,7 @@ def evaluate_checkpoint(
         batch_clips: Clips run at once.
         feature_cache: Where features of the encoder are kept between rounds, path or URI; None keeps none.
         resamples: Bootstrap draws of the videos behind the intervals; 0 leaves them out.
+        labelled: The labelled frames of sparsely labelled videos, see `gather_evidence`.
         progress: Called with the videos done and all videos.
 
     Returns:
@@ -78,7 +80,7 @@ def evaluate_checkpoint(
         scenes_dir=scenes_dir,
         progress=progress,
     )
-    evidence = gather_evidence(prediction_tables(predictions_dir), truth, video_ids, classes)
+    evidence = gather_evidence(prediction_tables(predictions_dir), truth, video_ids, classes, labelled=labelled)
     metrics = figures(evidence, classes, resamples=resamples) | {"failures": summary.failed}
     storage.write_json(storage.join(out_dir, "analysis.json"), analyse(evidence, classes, read_scenes(scenes_dir)))
     storage.write_json(storage.join(out_dir, "metrics.json"), metrics)

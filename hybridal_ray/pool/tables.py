@@ -129,6 +129,16 @@ class Pool:
         """The rows of `tubes` that belong to the given videos."""
         return self.tubes.filter(pc.is_in(self.tubes["video_id"], pa.array(list(video_ids), pa.string())))
 
+    def labelled_frames_of(self, video_ids: Sequence[str]) -> dict[str, list[int]] | None:
+        """The frames of each of the given videos that were looked at, ascending; None where all frames were."""
+        if self.looked_at is None:
+            return None
+        frames: dict[str, list[int]] = {video_id: [] for video_id in video_ids}
+        rows = self.looked_at.filter(pc.is_in(self.looked_at["video_id"], pa.array(list(video_ids), pa.string())))
+        for video_id, frame in zip(rows["video_id"].to_pylist(), rows["frame"].to_pylist(), strict=True):
+            frames[video_id].append(frame)
+        return {video_id: sorted(of_video) for video_id, of_video in frames.items()}
+
     def empty_frames_of(self, video_ids: Sequence[str]) -> pa.Table:
         """The frames of the given videos that were looked at and hold no actor (`LABELLED_FRAMES_SCHEMA`)."""
         if self.looked_at is None:

@@ -3,6 +3,7 @@
 import json
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from bright_detector import CLASSES, moving_squares, write_video
 
@@ -31,7 +32,7 @@ def squares(tmp_path_factory):
     return videos, pa.Table.from_pylist(rows, TUBES_SCHEMA), checkpoint
 
 
-def evaluate(squares, out_dir, *, actors=0, classes=CLASSES, videos=None, progress=None):
+def evaluate(squares, out_dir, *, actors=0, classes=CLASSES, videos=None, progress=None, labelled=None):
     known, truth, checkpoint = squares
     return evaluate_checkpoint(
         known if videos is None else videos,
@@ -41,8 +42,19 @@ def evaluate(squares, out_dir, *, actors=0, classes=CLASSES, videos=None, progre
         str(out_dir),
         settings=DetectionSettings(),
         plan=ActorPlan(actors=actors, device="cpu", videos_per_chunk=2, seconds_per_video=60),
+        labelled=labelled,
         progress=progress,
     )
+
+
+def test_what_is_found_where_nobody_looked_is_not_false(squares, tmp_path):
+    videos, truth, checkpoint = squares
+    seen = truth.filter(pc.less(truth["frame"], 6))
+    blamed = evaluate((videos, seen, checkpoint), tmp_path / "blamed")
+    labelled = {video.video_id: list(range(6)) for video in videos}
+    fair = evaluate((videos, seen, checkpoint), tmp_path / "fair", labelled=labelled)
+    assert blamed["frame_map@0.5"] < 0.9
+    assert fair["frame_map@0.5"] == fair["video_map@0.5"] == 1.0
 
 
 def test_a_detector_that_sees_everything_scores_one(squares, tmp_path):

@@ -237,6 +237,8 @@ def test_frames_that_were_looked_at_are_kept(tmp_path: Path) -> None:
     save_pool(pool)
     assert load_pool(pool.root).looked_at == frames
     assert pool.empty_frames_of(["a", "b"]) == looked_at(("a", 5))
+    assert pool.labelled_frames_of(["a", "b"]) == {"a": [0, 1, 5], "b": []}
+    assert small_pool().labelled_frames_of(["a"]) is None
     assert pool.identity() != small_pool().identity()
     assert small_pool().empty_frames_of(["a"]).num_rows == 0
     save_pool(small_pool(str(tmp_path)))  # says no longer which frames were looked at
