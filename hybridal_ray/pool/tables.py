@@ -8,8 +8,6 @@ Where ``pool.json`` says ``"labelled_frames": true``, ``labelled_frames.parquet`
 looked at, those without any actor among them. Without it, the frames that have a box are the labelled ones.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +19,7 @@ import pyarrow.compute as pc
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
+from hybridal_ray.pool.identity import content_hash
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "val", "test")
@@ -155,16 +154,13 @@ class Pool:
             16 hexadecimal digits (BLAKE2b) over the rows in a canonical order. `root` and the columns ``uri`` and
             ``reason``, which differ from machine to machine, do not count.
         """
-        digest = hashlib.blake2b(json.dumps([self.name, list(self.classes)]).encode(), digest_size=8)
-        tables = [(self.videos, VIDEOS_SCHEMA), (self.tubes, TUBES_SCHEMA)]
+        tables: list[tuple[pa.Table, pa.Schema, Sequence[str]]] = [
+            (self.videos, VIDEOS_SCHEMA, ("uri", "reason")),
+            (self.tubes, TUBES_SCHEMA, ()),
+        ]
         if self.looked_at is not None:
-            tables.append((self.looked_at, LABELLED_FRAMES_SCHEMA))
-        for table, schema in tables:
-            counted = [name for name in schema.names if name not in ("uri", "reason")]
-            ordered = table.cast(schema).select(counted).sort_by([(name, "ascending") for name in counted])
-            for column in ordered.columns:
-                digest.update(json.dumps(column.to_pylist()).encode())
-        return digest.hexdigest()
+            tables.append((self.looked_at, LABELLED_FRAMES_SCHEMA, ()))
+        return content_hash(self.name, self.classes, tables)
 
 
 def save_pool(pool: Pool) -> None:
