@@ -72,7 +72,8 @@ def loss_history(history: Sequence[Mapping[str, Any]], round_index: int) -> Figu
         values = [row.get(name) for row in history]
         if any(value for value in values):
             losses.plot(epochs, values, color=colour, linewidth=1.5, label=label)
-    losses.set(title=f"Training of round {round_index}", ylabel="loss", ylim=(0, None))
+    # The clustering term stands without its weight β: on a linear axis it would press all others to the ground.
+    losses.set(title=f"Training of round {round_index}", ylabel="loss", yscale="log")
     losses.legend(loc="upper right", ncols=5)
     rates.plot(epochs, [row["learning_rate"] for row in history], color=FAINT, linewidth=1.5)
     rates.set(xlabel="epoch", ylabel="learning rate", ylim=(0, None))

@@ -16,7 +16,7 @@ MOST_NUMBERS = 12  # classes up to which the cells of the confusion matrix are w
 def error_gains_figure(analysis: Analysis) -> Figure:
     """How much video-mAP@0.5 each kind of error costs, with its number of tubes."""
     errors = analysis["errors"]
-    kinds = list(errors["kinds"])[::-1]
+    kinds = sorted(errors["kinds"], key=lambda kind: errors["kinds"][kind]["gain"])  # the costliest on top
     gains = [errors["kinds"][kind]["gain"] for kind in kinds]
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = figure.add_subplot()
