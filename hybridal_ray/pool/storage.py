@@ -74,6 +74,11 @@ def list_tree(location: str) -> list[str]:
     return sorted(info.path[start:] for info in system.get_file_info(selector) if info.type == pafs.FileType.File)
 
 
+def files_below(location: str, suffix: str = "") -> list[str]:
+    """The files at any depth inside a directory, by path; none when the directory does not exist."""
+    return [join(location, path) for path in list_tree(location) if path.endswith(suffix)]
+
+
 def is_directory(location: str) -> bool:
     """Whether a directory is there."""
     system, path = filesystem(location)

@@ -148,3 +148,12 @@ def test_a_table_of_another_schema_names_the_column(tmp_path: Path, columns: dic
     storage.write_table(location, pa.table(columns))
     with pytest.raises(UserError, match=rf"table\.parquet: column '{column}'"):
         storage.read_table(location, SCHEMA)
+
+
+def test_files_below_are_found_at_any_depth(tmp_path: Path) -> None:
+    for name in ("b.xml", "day/one/a.xml", "day/a.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    root = str(tmp_path)
+    assert storage.files_below(root, ".xml") == [f"{root}/b.xml", f"{root}/day/one/a.xml"]
+    assert storage.files_below(f"{root}/absent") == []

@@ -110,6 +110,10 @@ def test_a_folder_of_cvat_files_is_a_pool(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.xml").write_text(f'<annotations><track label="run">{box(3)}</track></annotations>')
     assert [video.video_id for video in read_cvat(str(tmp_path)).videos] == ["a", "b"]
+    (tmp_path / "day" / "one").mkdir(parents=True)
+    (tmp_path / "b.xml").rename(tmp_path / "day" / "one" / "b.xml")  # as an export of nested ids leaves it
+    assert [video.video_id for video in read_cvat(str(tmp_path)).videos] == ["a", "b"]
+    (tmp_path / "day" / "one" / "b.xml").rename(tmp_path / "b.xml")
     meta = "<meta><task><source>b.mp4</source></task></meta>"
     (tmp_path / "a.xml").write_text(f"<annotations>{meta}</annotations>")
     with pytest.raises(UserError, match=r"b\.xml: is of the video 'b', as is .*a\.xml"):

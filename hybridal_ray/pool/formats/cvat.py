@@ -99,7 +99,7 @@ def read_cvat(
     if interpolate not in INTERPOLATIONS:
         raise UserError(f"--interpolate: found {interpolate!r}, expected one of {', '.join(INTERPOLATIONS)}")
     folder = storage.is_directory(location)
-    files = storage.list_files(location, suffix=".xml") if folder else [location]
+    files = storage.files_below(location, suffix=".xml") if folder else [location]
     if not files:
         raise UserError(f"{location}: holds no .xml file")
     tasks = [_read_task(file) for file in files]

@@ -50,7 +50,7 @@ def read_label_studio(
     """
     if labelled not in ("all", "boxes"):
         raise UserError(f"--labelled: found {labelled!r}, expected all or boxes")
-    files = storage.list_files(location, suffix=".json") if storage.is_directory(location) else [location]
+    files = storage.files_below(location, suffix=".json") if storage.is_directory(location) else [location]
     tasks: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for file in files:
         for number, task in enumerate(_tasks(parse_json(file), file)):
