@@ -24,6 +24,7 @@ class Broken:
     """A strategy with a bug in it."""
 
     needs_scores = False
+    needs_videos = True
 
     def select(self, request: SelectionRequest) -> Selection:
         raise ZeroDivisionError("a bug")
