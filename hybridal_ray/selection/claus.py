@@ -103,7 +103,7 @@ def _sort_into_strata(
     """Goes once over the scores; every video counts in the stratum of its nearest centre."""
     strata = [Stratum(cluster, request.num_videos) for cluster in range(len(centres))]
     for batch in scores.batches([*TO_BUY, "latent"], ROWS_AT_ONCE):
-        with_latent = batch.filter(pc.is_valid(batch["latent"]))
+        with_latent = _with_latent(batch)
         if len(with_latent) == 0:
             continue
         nearest = assign_to_centres(_as_matrix(with_latent), centres)
@@ -182,9 +182,14 @@ def _free_frames(row: Mapping[str, Any], labelled: Mapping[str, Sequence[int]]) 
 def _latents(scores: ScoreBatches) -> Iterator[tuple[pa.ChunkedArray, npt.NDArray[np.float32]]]:
     """The videos that have a latent, some at a time: ids (V,) and latents (V, D)."""
     for batch in scores.batches(["video_id", "latent"], ROWS_AT_ONCE):
-        with_latent = batch.filter(pc.is_valid(batch["latent"]))
+        with_latent = _with_latent(batch)
         if len(with_latent):
             yield with_latent["video_id"], _as_matrix(with_latent)
+
+
+def _with_latent(batch: pa.Table) -> pa.Table:
+    """The videos that could be scored; in most batches these are all of them, which then need no copy."""
+    return batch.filter(pc.is_valid(batch["latent"])) if batch["latent"].null_count else batch
 
 
 def _as_matrix(with_latent: pa.Table) -> npt.NDArray[np.float32]:

@@ -80,6 +80,6 @@ def cluster_rows(location: str | None, memory_bytes: int) -> Iterator[ClusterRow
     except OSError as error:
         raise UserError(f"{location}: cannot be written: {error}") from error
     finally:
-        with suppress(FileNotFoundError):
-            if local:
+        if local:
+            with suppress(OSError):
                 system.delete_file(begun)
