@@ -70,8 +70,8 @@ class Claus:
             centres = centres_of_stream(latents, self.clusters, request.seed, self.restarts, memory_bytes)
         with cluster_rows(request.clusters_to, memory_bytes) as told:
             strata = [] if centres is None else _sort_into_strata(request.scores, centres, request, told)
-        if not any(stratum.size for stratum in strata):
-            raise UserError("strategy claus: none of the videos could be scored, so there is nothing to cluster")
+            if not any(stratum.size for stratum in strata):
+                raise UserError("strategy claus: none of the videos could be scored, so there is nothing to cluster")
         picked = _pick(strata, request)
         if len({video.video_id for videos in picked for video in videos}) < sum(map(len, picked)):
             raise ValueError("scores hold a video twice")
