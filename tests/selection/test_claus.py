@@ -3,8 +3,11 @@
 import dataclasses
 import os
 import tempfile
+import tracemalloc
+from collections.abc import Iterator, Sequence
 from unittest import mock
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -112,6 +115,49 @@ def test_k_means_finds_the_clusters_where_the_checkpoint_holds_no_centres():
     with_centres = make_request(VIDEOS, NEAR + FAR)
     without = dataclasses.replace(with_centres, centres=None)
     assert Claus(clusters=2).select(without) == Claus().select(with_centres)
+
+
+class LargePool:
+    """Scores that are made while they are asked for; notes what is held in memory at every batch.
+
+    Attributes:
+        held: Bytes of Arrow, Python and NumPy together.
+    """
+
+    def __init__(self, num_batches: int, width: int = 64) -> None:
+        self.held: list[int] = []
+        self._num_batches = num_batches
+        self._width = width
+
+    def batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
+        rng = np.random.default_rng(0)
+        for number in range(self._num_batches):
+            names = [f"v{index:07d}" for index in range(number * rows, (number + 1) * rows)]
+            lists = {
+                "frames": np.zeros((rows, 1), np.int32),
+                "frame_scores": rng.normal(size=(rows, 1)),
+                "frame_penalties": np.zeros((rows, 1)),
+                "latent": rng.normal(size=(rows, self._width)).astype(np.float32),
+            }
+            made = {name: pa.FixedSizeListArray.from_arrays(a.ravel(), a.shape[1]) for name, a in lists.items()}
+            made |= {"video_id": pa.array(names), "video_score": pa.array(rng.normal(size=rows))}
+            del lists, names
+            table = pa.table([made[name] for name in columns], names=list(columns))
+            yield table.cast(pa.schema([SCORES_SCHEMA.field(name) for name in columns]))
+            self.held.append(pa.total_allocated_bytes() + tracemalloc.get_traced_memory()[0])
+
+
+@pytest.mark.parametrize("centres", [None, np.eye(5, 64)])
+def test_what_is_held_does_not_grow_with_the_pool(centres, tmp_path):
+    pool = LargePool(num_batches=30)
+    request = make_request([], num_videos=10, centres=centres, memory_mib=1, clusters_to=str(tmp_path / "clusters"))
+    tracemalloc.start()
+    try:
+        Claus(restarts=1).select(dataclasses.replace(request, scores=pool))
+    finally:
+        tracemalloc.stop()
+    # The 30 batches are 35 MB, and each pass over them may hold two, what is allowed, and as much of what is sorted.
+    assert max(pool.held) - min(pool.held) < 5 * 2**20
 
 
 @RELAXED
