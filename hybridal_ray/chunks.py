@@ -247,13 +247,18 @@ def divide_by_progress(chunks: Sequence[Chunk], present: Collection[str]) -> tup
     return done, to_do
 
 
-def read_parts(directory: str, schema: pa.Schema) -> pa.Table:
-    """All rows of a pass, part after part in the order of their names (empty when there is none)."""
+def part_files(directory: str) -> list[str]:
+    """Where the parts of a pass lie that hold its rows, in the order of their names."""
     files = {file: file.rpartition("/")[2] for file in storage.list_files(directory, suffix=".parquet")}
     whole = set(files.values())
     # Should an actor cut off from the cluster finish a chunk after it was split, the whole chunk counts.
-    kept = [file for file, name in files.items() if f"{name.rpartition('-')[0]}.parquet" not in whole]
-    return pa.concat_tables([schema.empty_table(), *(storage.read_table(file).cast(schema) for file in kept)])
+    return [file for file, name in files.items() if f"{name.rpartition('-')[0]}.parquet" not in whole]
+
+
+def read_parts(directory: str, schema: pa.Schema) -> pa.Table:
+    """All rows of a pass, part after part in the order of their names (empty when there is none)."""
+    parts = (storage.read_table(file).cast(schema) for file in part_files(directory))
+    return pa.concat_tables([schema.empty_table(), *parts])
 
 
 def _failures(table: pa.Table) -> dict[str, str]:

@@ -148,6 +148,7 @@ class SelectionConfig(Section):
     strategy: str = Field("claus", description="Registered strategy, or package.module:Name.")
     options: dict[str, Any] = Field(default_factory=dict, description="Arguments of the strategy.")
     start_strategy: str = Field("random", description="Picks the first batch, when nothing is scored yet.")
+    memory_mib: int = Field(1024, ge=1, description="Latents and clusters held at once; what is larger is streamed.")
 
 
 class OracleConfig(Section):

@@ -31,9 +31,10 @@ from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.tables import Pool
 from hybridal_ray.registry import resolve
 from hybridal_ray.run_store import RunStore
-from hybridal_ray.scoring.pool_scorer import read_scores, score_pool
+from hybridal_ray.scoring.pool_scorer import score_pool
 from hybridal_ray.scoring.shortcuts import Shortcuts
 from hybridal_ray.selection.request import Selection, SelectionRequest
+from hybridal_ray.selection.score_batches import ScoreBatches, ScoreParts
 from hybridal_ray.selection.selector import select
 from hybridal_ray.selection.strategies import build_strategy
 from hybridal_ray.tracking.mlflow_sync import RunStatus, sync_run
@@ -167,7 +168,7 @@ class Rounds:
                 round_index,
                 budget.videos_per_round,
                 budget.frames_per_video,
-                scores=read_scores(self._directory(round_index, "scores")),
+                scores=ScoreParts(self._directory(round_index, "scores")),
                 centres=load_detector(self._checkpoint(round_index)).centres,
             )
             selection = select(
@@ -234,7 +235,13 @@ class Rounds:
         self.say(f"{where}: {name} took {seconds:.1f} s{': ' if told else ''}{told}")
 
     def _request(
-        self, round_index: int | None, num_videos: int, frames_per_video: int, *, scores: pa.Table | None, centres: Any
+        self,
+        round_index: int | None,
+        num_videos: int,
+        frames_per_video: int,
+        *,
+        scores: ScoreBatches | None,
+        centres: Any,
     ) -> SelectionRequest:
         budget, labels = self.config.budget, self._labels(round_index)
         left = [budget.max_frames_per_round] if round_index is not None else []
@@ -249,11 +256,11 @@ class Rounds:
             max_frames=min((bound for bound in left if bound is not None), default=None),
             revisit_fraction=0.0 if round_index is None else budget.revisit_fraction,
             seed=self.config.seed * 1000 + (0 if round_index is None else round_index + 1),
+            memory_mib=self.config.selection.memory_mib,
+            clusters_to=self._directory(round_index, "clusters.parquet"),
         )
 
     def _keep(self, round_index: int | None, selection: Selection) -> dict[str, Any]:
-        if selection.clusters is not None:
-            storage.write_table(self._directory(round_index, "clusters.parquet"), selection.clusters)
         storage.write_table(self._directory(round_index, "selection.parquet"), selection.picks)
         return {"videos": len(selection.picks["video_id"].unique()), "frames": len(selection.picks)}
 

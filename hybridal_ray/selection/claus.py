@@ -1,8 +1,7 @@
 """CLAUS: cluster-aware uncertainty sampling of videos, with the frames that scoring chose in each."""
 
-import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool.round_tables import CLUSTERS_SCHEMA
+from hybridal_ray.selection.best_videos import BestVideos
 from hybridal_ray.selection.budgets import proportional_shares, split_new_and_revisited
-from hybridal_ray.selection.clustering import assign_to_centres, fit_centres
+from hybridal_ray.selection.cluster_file import ClusterRows, cluster_rows
+from hybridal_ray.selection.clustering import assign_to_centres
 from hybridal_ray.selection.purchase import PickedVideo, interleave, purchase
 from hybridal_ray.selection.request import Selection, SelectionRequest
+from hybridal_ray.selection.score_batches import ScoreBatches
+from hybridal_ray.selection.streamed_centres import centres_of_stream
+
+ROWS_AT_ONCE = 4096
+TO_BUY = ["video_id", "video_score", "frames", "frame_scores", "frame_penalties"]
+NEW, REVISITED = False, True
 
 
 class Claus:
@@ -23,6 +29,9 @@ class Claus:
 
     Clusters are those of the detector's own centres; k-means finds some where it has none. Every video with a
     latent counts towards the size of its cluster, labelled or not.
+
+    The scores stream by once, and twice more where centres have to be found and the latents do not fit in the
+    memory of the request. Beyond a batch, what is held grows with the budget, not with the pool.
 
     Args:
         clusters: K, for k-means; the centres of a checkpoint are used as they are.
@@ -33,6 +42,7 @@ class Claus:
     """
 
     needs_scores = True
+    needs_videos = False
 
     def __init__(self, clusters: int = 5, restarts: int = 10) -> None:
         for name, value in (("clusters", clusters), ("restarts", restarts)):
@@ -48,90 +58,111 @@ class Claus:
         that ends early (`max_frames`) has still been shared out in proportion.
 
         Raises:
-            UserError: A score or latent is not a number, or no video has a latent.
-            ValueError: The request holds no scores, or scores a video twice.
+            UserError: A score or latent is not a number, no video has a latent, or the scores cannot be read.
+            ValueError: The request holds no scores, or a video was to be bought twice.
         """
-        scores = _scores_of_pool(request)
-        clusters = self._cluster_videos(scores, request)
-        candidates = _candidates(scores, clusters, request)
-        new = [video for video in candidates if not request.labelled.get(video.video_id)]
-        revisits = [video for video in candidates if request.labelled.get(video.video_id)]
-        new_budget, revisit_budget = split_new_and_revisited(
-            request.num_videos,
-            request.revisit_fraction,
-            new_available=len(new),
-            revisits_available=len(revisits),
-        )
-        # Cluster by cluster, new before revisited: the order in which `interleave` settles ties.
-        strata = [
-            stratum
-            for of_cluster in zip(
-                _pick_by_cluster(new, new_budget, clusters),
-                _pick_by_cluster(revisits, revisit_budget, clusters),
-                strict=True,
-            )
-            for stratum in of_cluster
-        ]
-        table = pa.Table.from_pydict(
-            {"video_id": list(clusters), "cluster": list(clusters.values())}, schema=CLUSTERS_SCHEMA
-        )
-        return Selection(purchase(interleave(strata), request.max_frames), table)
-
-    def _cluster_videos(self, scores: pa.Table, request: SelectionRequest) -> dict[str, int]:
-        """The cluster of each video that has a latent, in the order of `scores`."""
-        with_latent = scores.filter(pc.is_valid(scores["latent"]))
-        if len(with_latent) == 0:
-            raise UserError("strategy claus: none of the videos could be scored, so there is nothing to cluster")
-        latents = _as_matrix(with_latent)
+        if request.scores is None:
+            raise ValueError("strategy claus needs scores")
+        memory_bytes = request.memory_mib * 2**20
         centres = request.centres
         if centres is None:
-            centres = fit_centres(latents, self.clusters, request.seed, self.restarts)
-        ids = assign_to_centres(latents, centres)
-        return dict(zip(with_latent["video_id"].to_pylist(), ids.tolist(), strict=True))
+            latents = partial(_latents, request.scores)
+            centres = centres_of_stream(latents, self.clusters, request.seed, self.restarts, memory_bytes)
+        with cluster_rows(request.clusters_to, memory_bytes) as told:
+            strata = [] if centres is None else _sort_into_strata(request.scores, centres, request, told)
+            if not any(stratum.size for stratum in strata):
+                raise UserError("strategy claus: none of the videos could be scored, so there is nothing to cluster")
+        picked = _pick(strata, request)
+        if len({video.video_id for videos in picked for video in videos}) < sum(map(len, picked)):
+            raise ValueError("scores hold a video twice")
+        return Selection(purchase(interleave(picked), request.max_frames))
 
 
-def _scores_of_pool(request: SelectionRequest) -> pa.Table:
-    """The scores of the request's videos by video id, so that the order of the rows they came in is forgotten."""
-    if request.scores is None:
-        raise ValueError("strategy claus needs scores")
-    video_ids = pa.array([video.video_id for video in request.videos], pa.string())
-    scores = request.scores.filter(pc.is_in(request.scores["video_id"], video_ids)).sort_by("video_id")
-    if pc.count_distinct(scores["video_id"]).as_py() != len(scores):
-        raise ValueError("scores hold a video twice")
-    return scores
+class Stratum:
+    """A cluster of the pool as it streams by: how large it is, and its best videos of either kind.
+
+    Args:
+        cluster: Its id.
+        most: Videos that can be bought of either kind at most.
+
+    Attributes:
+        cluster: Its id.
+        size: Videos seen, labelled or not.
+        best: The best videos that could be bought, new ones and revisited ones.
+    """
+
+    def __init__(self, cluster: int, most: int) -> None:
+        self.cluster = cluster
+        self.size = 0
+        self.best = {NEW: BestVideos(most), REVISITED: BestVideos(most)}
 
 
-def _as_matrix(with_latent: pa.Table) -> npt.NDArray[np.float32]:
-    """The latents as (V, D), without a Python object a number."""
-    latents = pc.list_flatten(with_latent["latent"]).to_numpy().reshape(len(with_latent), -1)
-    broken = ~np.isfinite(latents).all(axis=1)
+def _sort_into_strata(
+    scores: ScoreBatches, centres: npt.NDArray[np.floating], request: SelectionRequest, told: ClusterRows
+) -> list[Stratum]:
+    """Goes once over the scores; every video counts in the stratum of its nearest centre."""
+    strata = [Stratum(cluster, request.num_videos) for cluster in range(len(centres))]
+    for batch in scores.batches([*TO_BUY, "latent"], ROWS_AT_ONCE):
+        with_latent = _with_latent(batch)
+        if len(with_latent) == 0:
+            continue
+        nearest = assign_to_centres(_as_matrix(with_latent), centres)
+        told.add(with_latent["video_id"], nearest)
+        rows = with_latent.select(TO_BUY)
+        revisited, for_sale = _kinds(rows, request.labelled)
+        for stratum in strata:
+            here = nearest == stratum.cluster
+            stratum.size += int(here.sum())
+            for kind, best in stratum.best.items():
+                best.offer(rows.filter(pa.array(here & for_sale & (revisited == kind))))
+    return strata
+
+
+def _kinds(
+    rows: pa.Table, labelled: Mapping[str, Sequence[int]]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which videos are labelled already, and which have a score and a frame that is not: (V,) and (V,)."""
+    scores = rows["video_score"]
+    broken = pc.fill_null(pc.is_nan(scores), False).to_numpy()
     if broken.any():
-        video_id = with_latent["video_id"][int(broken.argmax())].as_py()
-        raise UserError(f"scores: the latent of video {video_id!r} is not finite; did the training diverge?")
-    return latents
+        video_id = rows["video_id"][int(broken.argmax())].as_py()
+        raise UserError(f"scores: video_score of {video_id!r} is not a number; did the training diverge?")
+    revisited = np.array([bool(labelled.get(video_id)) for video_id in rows["video_id"].to_pylist()], dtype=bool)
+    chosen = pc.fill_null(pc.list_value_length(rows["frames"]), 0).to_numpy()
+    for_sale = pc.is_valid(scores).to_numpy() & (chosen > 0)
+    for index in np.flatnonzero(for_sale & revisited):
+        for_sale[index] = bool(_free_frames(rows.slice(index, 1).to_pylist()[0], labelled))
+    return revisited, for_sale
 
 
-def _candidates(scores: pa.Table, clusters: Mapping[str, int], request: SelectionRequest) -> list[PickedVideo]:
-    """The videos that could be bought from, with the frames to buy in each, by descending V_score, then id."""
-    columns = ["video_id", "video_score", "frames", "frame_scores", "frame_penalties"]
-    rows = [
-        row
-        for row in scores.select(columns).to_pylist()
-        if row["video_score"] is not None and row["video_id"] in clusters
+def _pick(strata: Sequence[Stratum], request: SelectionRequest) -> list[list[PickedVideo]]:
+    """The best videos of each cluster, as many as its share, cluster by cluster, new before revisited.
+
+    That is the order in which `interleave` settles ties.
+    """
+    filled = [stratum for stratum in strata if stratum.size]
+    on_offer = {kind: [stratum.best[kind].offered for stratum in filled] for kind in (NEW, REVISITED)}
+    budgets = split_new_and_revisited(
+        request.num_videos,
+        request.revisit_fraction,
+        new_available=sum(on_offer[NEW]),
+        revisits_available=sum(on_offer[REVISITED]),
+    )
+    sizes = [stratum.size for stratum in filled]
+    shares = [
+        proportional_shares(budget, sizes, on_offer[kind])
+        for kind, budget in zip((NEW, REVISITED), budgets, strict=True)
     ]
-    for row in rows:
-        if math.isnan(row["video_score"]):
-            raise UserError(f"scores: video_score of {row['video_id']!r} is not a number; did the training diverge?")
-    rows.sort(key=lambda row: (-row["video_score"], row["video_id"]))
-    videos = (_with_free_frames(row, clusters[row["video_id"]], request) for row in rows)
-    return [video for video in videos if video.frames]
+    return [
+        [_picked_video(row, stratum.cluster, request) for row in stratum.best[kind].best(share)]
+        for stratum, *of_cluster in zip(filled, *shares, strict=True)
+        for kind, share in zip((NEW, REVISITED), of_cluster, strict=True)
+    ]
 
 
-def _with_free_frames(row: Mapping[str, Any], cluster: int, request: SelectionRequest) -> PickedVideo:
+def _picked_video(row: Mapping[str, Any], cluster: int, request: SelectionRequest) -> PickedVideo:
     """A row of scores as a video to buy, with those of its frames that are not labelled."""
-    labelled = set(request.labelled.get(row["video_id"], ()))
-    free = [index for index, frame in enumerate(row["frames"]) if frame not in labelled]
-    bought = free[: request.frames_per_video]
+    bought = _free_frames(row, request.labelled)[: request.frames_per_video]
     return PickedVideo(
         row["video_id"],
         frames=[row["frames"][index] for index in bought],
@@ -142,11 +173,30 @@ def _with_free_frames(row: Mapping[str, Any], cluster: int, request: SelectionRe
     )
 
 
-def _pick_by_cluster(
-    candidates: Sequence[PickedVideo], budget: int, clusters: Mapping[str, int]
-) -> list[list[PickedVideo]]:
-    """The best candidates of each cluster, as many as its share, in ascending order of cluster id."""
-    sizes = sorted(Counter(clusters.values()).items())
-    members = [[video for video in candidates if video.cluster == cluster] for cluster, _ in sizes]
-    shares = proportional_shares(budget, [size for _, size in sizes], [len(videos) for videos in members])
-    return [videos[:share] for videos, share in zip(members, shares, strict=True)]
+def _free_frames(row: Mapping[str, Any], labelled: Mapping[str, Sequence[int]]) -> list[int]:
+    """Where in a row's list of frames those stand that are not labelled."""
+    taken = set(labelled.get(row["video_id"], ()))
+    return [index for index, frame in enumerate(row["frames"]) if frame not in taken]
+
+
+def _latents(scores: ScoreBatches) -> Iterator[tuple[pa.ChunkedArray, npt.NDArray[np.float32]]]:
+    """The videos that have a latent, some at a time: ids (V,) and latents (V, D)."""
+    for batch in scores.batches(["video_id", "latent"], ROWS_AT_ONCE):
+        with_latent = _with_latent(batch)
+        if len(with_latent):
+            yield with_latent["video_id"], _as_matrix(with_latent)
+
+
+def _with_latent(batch: pa.Table) -> pa.Table:
+    """The videos that could be scored; in most batches these are all of them, which then need no copy."""
+    return batch.filter(pc.is_valid(batch["latent"])) if batch["latent"].null_count else batch
+
+
+def _as_matrix(with_latent: pa.Table) -> npt.NDArray[np.float32]:
+    """The latents as (V, D), without a Python object a number."""
+    latents = pc.list_flatten(with_latent["latent"]).to_numpy().reshape(len(with_latent), -1)
+    broken = ~np.isfinite(latents).all(axis=1)
+    if broken.any():
+        video_id = with_latent["video_id"][int(broken.argmax())].as_py()
+        raise UserError(f"scores: the latent of video {video_id!r} is not finite; did the training diverge?")
+    return latents

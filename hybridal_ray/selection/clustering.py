@@ -5,6 +5,8 @@ import numpy.typing as npt
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
+ROWS_IN_CACHE = 256  # four times as fast as 4096 with 408 numbers each
+
 
 def assign_to_centres(latents: npt.NDArray[np.floating], centres: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     """The nearest centre of each latent, in squared Euclidean distance.
@@ -21,11 +23,17 @@ def assign_to_centres(latents: npt.NDArray[np.floating], centres: npt.NDArray[np
     """
     if centres.ndim != 2 or latents.ndim != 2 or latents.shape[1] != centres.shape[1] or len(centres) == 0:
         raise ValueError(f"latents {latents.shape} cannot be assigned to centres {centres.shape}")
-    exact = latents.astype(np.float64)
-    # By differences, not by ‖x‖² − 2xᵀc + ‖c‖², whose rounding would decide ties; one centre at a time, so that
-    # memory stays at (V, D).
-    distances = [np.square(exact - centre).sum(axis=1) for centre in centres.astype(np.float64)]
-    return np.stack(distances, axis=1).argmin(axis=1)
+    exact_centres = centres.astype(np.float64)
+    nearest = np.empty(len(latents), dtype=np.int64)
+    for start in range(0, len(latents), ROWS_IN_CACHE):
+        exact = latents[start : start + ROWS_IN_CACHE].astype(np.float64)
+        distances = np.empty((len(exact), len(centres)))
+        for cluster, centre in enumerate(exact_centres):
+            # By differences, not by ‖x‖² − 2xᵀc + ‖c‖², whose rounding would decide ties.
+            difference = exact - centre
+            distances[:, cluster] = np.square(difference, out=difference).sum(axis=1)
+        nearest[start : start + ROWS_IN_CACHE] = distances.argmin(axis=1)
+    return nearest
 
 
 def fit_centres(

@@ -15,6 +15,7 @@ class Random:
     """
 
     needs_scores = False
+    needs_videos = True
 
     def select(self, request: SelectionRequest) -> Selection:
         """Draws new videos and revisited ones, each with frames that are not labelled yet."""
@@ -32,7 +33,7 @@ class Random:
             [_draw_frames(videos[index], request, rng) for index in rng.permutation(len(videos))[:budget]]
             for videos, budget in zip((new, revisits), budgets, strict=True)
         ]
-        return Selection(purchase(interleave(strata), request.max_frames), clusters=None)
+        return Selection(purchase(interleave(strata), request.max_frames))
 
 
 def _free(video: Video, request: SelectionRequest) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hybridal_ray.pool.tables import Video
+from hybridal_ray.selection.score_batches import ScoreBatches
 
 
 @dataclass(frozen=True)
@@ -16,26 +17,32 @@ class SelectionRequest:
     """All that a strategy may know. No label is in it: only which frames are labelled already.
 
     Attributes:
-        videos: The videos that can be bought from: the usable videos of the train split.
+        videos: The videos that can be bought from: the usable videos of the train split. Empty for strategies
+            that do not need them.
         labelled: By video id, the frames that are labelled already; a video without any may be missing.
-        scores: Table of `SCORES_SCHEMA` from the scoring pass, None for strategies that need no scores.
+        scores: Of these videos, from the scoring pass; None for strategies that need no scores.
         centres: (K, D), the cluster centres of the detector's checkpoint, None where it holds none.
         num_videos: Videos to buy from in the round; all of them where there are fewer.
         frames_per_video: A, frames to buy in each; all of them where there are fewer.
         max_frames: Frames to buy in the round at most, None for no such bound.
         revisit_fraction: Part of the round's videos, in [0, 1], that are to be labelled already (method §5).
         seed: Of everything random in the selection.
+        memory_mib: What may be held at once of a pool that does not fit in memory.
+        clusters_to: Where a strategy that clusters leaves the cluster of each video, a Parquet file of
+            `CLUSTERS_SCHEMA`; None leaves none.
     """
 
     videos: Sequence[Video]
     labelled: Mapping[str, Sequence[int]]
-    scores: pa.Table | None
+    scores: ScoreBatches | None
     centres: npt.NDArray[np.floating] | None
     num_videos: int
     frames_per_video: int
     max_frames: int | None
     revisit_fraction: float
     seed: int
+    memory_mib: int
+    clusters_to: str | None
 
     def __post_init__(self) -> None:
         if self.num_videos < 0:
@@ -44,6 +51,8 @@ class SelectionRequest:
             raise ValueError(f"frames_per_video: found {self.frames_per_video}, expected 1 or more")
         if self.max_frames is not None and self.max_frames < 0:
             raise ValueError(f"max_frames: found {self.max_frames}, expected 0 or more, or None")
+        if self.memory_mib < 1:
+            raise ValueError(f"memory_mib: found {self.memory_mib}, expected 1 or more")
         if not 0 <= self.revisit_fraction <= 1:
             raise ValueError(f"revisit_fraction: found {self.revisit_fraction}, expected 0 to 1")
 
@@ -54,12 +63,9 @@ class Selection:
 
     Attributes:
         picks: Table of `SELECTION_SCHEMA`, one row a frame, in the order of `rank`.
-        clusters: Table of `CLUSTERS_SCHEMA`, the cluster of every video that has one; None where the strategy
-            does not cluster.
     """
 
     picks: pa.Table
-    clusters: pa.Table | None
 
 
 class Strategy(Protocol):
@@ -71,9 +77,12 @@ class Strategy(Protocol):
     Attributes:
         needs_scores: Whether `SelectionRequest.scores` must be there. Where it need not, a round can do
             without the scoring pass.
+        needs_videos: Whether `SelectionRequest.videos` must be there. Where it need not, a list of millions is not
+            sent through the cluster.
     """
 
     needs_scores: bool
+    needs_videos: bool
 
     def select(self, request: SelectionRequest) -> Selection:
         """Picks frames that are not labelled yet, within the budget of the request."""

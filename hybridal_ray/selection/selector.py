@@ -1,11 +1,12 @@
 """Selection on Ray: one task, so that it runs wherever the cluster has a core to spare."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.selection.request import Selection, SelectionRequest
-from hybridal_ray.selection.strategies import run_strategy
+from hybridal_ray.selection.strategies import build_strategy, check_selection, run_strategy
 
 
 def select(strategy: str, options: Mapping[str, Any], request: SelectionRequest, *, in_process: bool) -> Selection:
@@ -24,11 +25,19 @@ def select(strategy: str, options: Mapping[str, Any], request: SelectionRequest,
         return run_strategy(strategy, options, request)
     import ray
 
-    task = ray.remote(num_cpus=1)(run_strategy)
+    needs_videos = build_strategy(strategy, options).needs_videos
+    asked = request if needs_videos else dataclasses.replace(request, videos=())
     try:
-        return ray.get(task.remote(strategy, dict(options), ray.put(request)))
+        selection = ray.get(ray.remote(num_cpus=1)(_ask).remote(strategy, dict(options), ray.put(asked)))
     except ray.exceptions.RayTaskError as error:
         # Ray wraps what a task raised; the message for the user must arrive without the wrapping.
         if isinstance(error.cause, UserError):
             raise error.cause from None
         raise
+    # Here, where the videos are known in any case.
+    check_selection(strategy, selection, request)
+    return selection
+
+
+def _ask(strategy: str, options: Mapping[str, Any], request: SelectionRequest) -> Selection:
+    return build_strategy(strategy, options).select(request)

@@ -50,10 +50,19 @@ def run_strategy(name: str, options: Mapping[str, Any], request: SelectionReques
         UserError: The strategy cannot be built, or picks what is labelled already, not there, or over budget.
     """
     selection = build_strategy(name, options).select(request)
+    check_selection(name, selection, request)
+    return selection
+
+
+def check_selection(name: str, selection: Selection, request: SelectionRequest) -> None:
+    """Refuses a selection that picks what is labelled already, not there, or over budget.
+
+    Raises:
+        UserError: It does; the message names the strategy.
+    """
     problem = _problem_of(selection, request)
     if problem:
         raise UserError(f"selection.strategy: {name} {problem}")
-    return selection
 
 
 def _problem_of(selection: Selection, request: SelectionRequest) -> str | None:
@@ -72,7 +81,7 @@ def _problem_of(selection: Selection, request: SelectionRequest) -> str | None:
             return f"picked {frames} frames of {video_id!r}, at most {request.frames_per_video} were asked for"
     if request.max_frames is not None and len(picks) > request.max_frames:
         return f"picked {len(picks)} frames, at most {request.max_frames} were asked for"
-    num_frames = {video.video_id: video.num_frames for video in request.videos}
+    num_frames = {video.video_id: video.num_frames for video in request.videos if video.video_id in frames_of}
     taken = {(video_id, frame) for video_id, frames in request.labelled.items() for frame in frames}
     for video_id, frame in zip(picks["video_id"].to_pylist(), picks["frame"].to_pylist(), strict=True):
         if not 0 <= frame < num_frames.get(video_id, 0):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.selection.request import SelectionRequest
+from hybridal_ray.selection.score_batches import ScoreTable
 
 RELAXED = settings(deadline=None, max_examples=50)  # machines that test are busy
 
@@ -38,13 +39,15 @@ def make_request(videos: list[Video], rows: list[dict[str, Any]] | None = None, 
     fields: dict[str, Any] = {
         "videos": videos,
         "labelled": {},
-        "scores": None if rows is None else pa.Table.from_pylist(rows, schema=SCORES_SCHEMA),
+        "scores": None if rows is None else ScoreTable(pa.Table.from_pylist(rows, schema=SCORES_SCHEMA)),
         "centres": np.array([[0.0], [10.0]]),
         "num_videos": 3,
         "frames_per_video": 2,
         "max_frames": None,
         "revisit_fraction": 0.0,
         "seed": 0,
+        "memory_mib": 64,
+        "clusters_to": None,
     }
     return SelectionRequest(**(fields | changes))
 

@@ -1,20 +1,41 @@
-"""Oracles: selections worked out by hand, a plain loop, and properties of any selection."""
+"""Oracles: selections worked out by hand, a selection with the pool in memory, and properties of any selection."""
 
 import dataclasses
+import os
+import tempfile
+import tracemalloc
+from collections.abc import Iterator, Sequence
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
+from in_memory_claus import select_in_memory
 from made_up_pools import RELAXED, make_request, make_video, requests, score_row
 
 from hybridal_ray.errors import UserError
+from hybridal_ray.pool.round_tables import CLUSTERS_SCHEMA, SCORES_SCHEMA
+from hybridal_ray.pool.storage import read_table
 from hybridal_ray.selection.claus import Claus
+from hybridal_ray.selection.request import SelectionRequest
+from hybridal_ray.selection.score_batches import ScoreTable
 
 # Six videos near centre 0, three near centre 10; the score of each is in its name.
 NEAR = [score_row(f"near-{score}", score / 10, [1.0], [score, 0]) for score in (1, 2, 3, 4, 5, 6)]
 FAR = [score_row(f"far-{score}", score / 10, [9.0], [score, 0]) for score in (7, 8, 9)]
 VIDEOS = [make_video(row["video_id"]) for row in NEAR + FAR]
+
+
+def select_with_clusters(strategy: Claus, request: SelectionRequest) -> tuple[pa.Table, dict[str, int]]:
+    """The picks, and the cluster of every video as it was written down."""
+    with tempfile.TemporaryDirectory() as folder:
+        location = f"{folder}/deeper/clusters.parquet"
+        picks = strategy.select(dataclasses.replace(request, clusters_to=location)).picks
+        clusters = read_table(location, CLUSTERS_SCHEMA)
+        assert os.listdir(f"{folder}/deeper") == ["clusters.parquet"]
+    return picks, dict(zip(clusters["video_id"].to_pylist(), clusters["cluster"].to_pylist(), strict=True))
 
 
 def bought_videos(picks: pa.Table) -> list[str]:
@@ -34,8 +55,8 @@ def test_clusters_share_in_proportion_and_give_their_most_uncertain():
 
 
 def test_the_cluster_of_every_video_is_told():
-    selection = Claus().select(make_request(VIDEOS, NEAR + FAR, labelled={"near-1": [0]}))
-    clusters = {row["video_id"]: row["cluster"] for row in selection.clusters.to_pylist()}
+    _, clusters = select_with_clusters(Claus(), make_request(VIDEOS, NEAR + FAR, labelled={"near-1": [0]}))
+    assert list(clusters) == sorted(clusters)
     assert clusters == {row["video_id"]: 0 for row in NEAR} | {row["video_id"]: 1 for row in FAR}
 
 
@@ -62,15 +83,26 @@ def test_revisited_videos_are_chosen_the_same_way_and_keep_their_labels():
 
 def test_videos_that_could_not_be_scored_are_never_bought():
     rows = [*NEAR, score_row("broken", None, None, [])]
-    selection = Claus().select(make_request([*VIDEOS, make_video("broken")], rows, num_videos=100))
-    assert sorted(bought_videos(selection.picks)) == sorted(row["video_id"] for row in NEAR)
-    assert "broken" not in selection.clusters["video_id"].to_pylist()
+    request = make_request([*VIDEOS, make_video("broken")], rows, num_videos=100)
+    picks, clusters = select_with_clusters(Claus(), request)
+    assert sorted(bought_videos(picks)) == sorted(row["video_id"] for row in NEAR)
+    assert "broken" not in clusters
 
 
-def test_scores_of_videos_that_are_not_asked_about_are_ignored():
-    selection = Claus().select(make_request(VIDEOS[:6], NEAR + FAR, num_videos=100))
-    assert set(bought_videos(selection.picks)) == {row["video_id"] for row in NEAR}
-    assert len(selection.clusters) == 6
+def test_the_videos_need_not_be_told():
+    told = make_request(VIDEOS, NEAR + FAR)
+    assert not Claus.needs_videos
+    assert Claus().select(dataclasses.replace(told, videos=())) == Claus().select(told)
+
+
+@RELAXED
+@given(requests(), st.sampled_from([1, 2, 3, 1000]))
+def test_the_stream_selects_what_a_table_in_memory_would(request, rows_at_once):
+    with (
+        mock.patch.multiple("hybridal_ray.selection.claus", ROWS_AT_ONCE=rows_at_once),
+        mock.patch.multiple("hybridal_ray.selection.best_videos", FEWEST_WAITING=rows_at_once),
+    ):
+        assert select_with_clusters(Claus(clusters=3, restarts=1), request) == select_in_memory(request, 3, 1)
 
 
 def test_equal_scores_go_by_video_id():
@@ -83,6 +115,49 @@ def test_k_means_finds_the_clusters_where_the_checkpoint_holds_no_centres():
     with_centres = make_request(VIDEOS, NEAR + FAR)
     without = dataclasses.replace(with_centres, centres=None)
     assert Claus(clusters=2).select(without) == Claus().select(with_centres)
+
+
+class LargePool:
+    """Scores that are made while they are asked for; notes what is held in memory at every batch.
+
+    Attributes:
+        held: Bytes of Arrow, Python and NumPy together.
+    """
+
+    def __init__(self, num_batches: int, width: int = 64) -> None:
+        self.held: list[int] = []
+        self._num_batches = num_batches
+        self._width = width
+
+    def batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
+        rng = np.random.default_rng(0)
+        for number in range(self._num_batches):
+            names = [f"v{index:07d}" for index in range(number * rows, (number + 1) * rows)]
+            lists = {
+                "frames": np.zeros((rows, 1), np.int32),
+                "frame_scores": rng.normal(size=(rows, 1)),
+                "frame_penalties": np.zeros((rows, 1)),
+                "latent": rng.normal(size=(rows, self._width)).astype(np.float32),
+            }
+            made = {name: pa.FixedSizeListArray.from_arrays(a.ravel(), a.shape[1]) for name, a in lists.items()}
+            made |= {"video_id": pa.array(names), "video_score": pa.array(rng.normal(size=rows))}
+            del lists, names
+            table = pa.table([made[name] for name in columns], names=list(columns))
+            yield table.cast(pa.schema([SCORES_SCHEMA.field(name) for name in columns]))
+            self.held.append(pa.total_allocated_bytes() + tracemalloc.get_traced_memory()[0])
+
+
+@pytest.mark.parametrize("centres", [None, np.eye(5, 64)])
+def test_what_is_held_does_not_grow_with_the_pool(centres, tmp_path):
+    pool = LargePool(num_batches=30)
+    request = make_request([], num_videos=10, centres=centres, memory_mib=1, clusters_to=str(tmp_path / "clusters"))
+    tracemalloc.start()
+    try:
+        Claus(restarts=1).select(dataclasses.replace(request, scores=pool))
+    finally:
+        tracemalloc.stop()
+    # The 30 batches are 35 MB, and each pass over them may hold two, what is allowed, and as much of what is sorted.
+    assert max(pool.held) - min(pool.held) < 5 * 2**20
 
 
 @RELAXED
@@ -105,7 +180,7 @@ def test_as_many_videos_are_bought_as_there_are_to_buy(request):
     unbounded = dataclasses.replace(request, max_frames=None)
     candidates = [
         row["video_id"]
-        for row in request.scores.to_pylist()
+        for row in request.scores.table.to_pylist()
         if row["video_score"] is not None and set(row["frames"]) - set(request.labelled.get(row["video_id"], ()))
     ]
     picks = Claus(clusters=3, restarts=1).select(unbounded).picks
@@ -116,12 +191,11 @@ def test_as_many_videos_are_bought_as_there_are_to_buy(request):
 @given(requests())
 def test_within_a_cluster_nothing_that_is_left_beats_what_was_bought(request):
     unbounded = dataclasses.replace(request, max_frames=None)
-    selection = Claus(clusters=3, restarts=1).select(unbounded)
-    bought = set(bought_videos(selection.picks))
-    cluster_of = {row["video_id"]: row["cluster"] for row in selection.clusters.to_pylist()}
+    picks, cluster_of = select_with_clusters(Claus(clusters=3, restarts=1), unbounded)
+    bought = set(bought_videos(picks))
     candidates = [
         (cluster_of[row["video_id"]], bool(labelled), row["video_score"], row["video_id"])
-        for row in request.scores.to_pylist()
+        for row in request.scores.table.to_pylist()
         if row["video_score"] is not None
         and set(row["frames"]) - (labelled := set(request.labelled.get(row["video_id"], ())))
     ]
@@ -134,8 +208,9 @@ def test_within_a_cluster_nothing_that_is_left_beats_what_was_bought(request):
 @RELAXED
 @given(requests())
 def test_the_order_of_the_rows_does_not_matter(request):
+    rows = request.scores.table.to_pylist()[::-1]
     backwards = dataclasses.replace(
-        request, videos=request.videos[::-1], scores=request.scores.take(np.arange(len(request.scores))[::-1])
+        request, videos=request.videos[::-1], scores=ScoreTable(pa.Table.from_pylist(rows, schema=SCORES_SCHEMA))
     )
     strategy = Claus(clusters=3, restarts=1)
     assert strategy.select(request) == strategy.select(backwards)

@@ -18,6 +18,7 @@ class Dictated:
     """A strategy of the user's own, which picks what its options say."""
 
     needs_scores = False
+    needs_videos = True
 
     def __init__(self, picks: list[tuple[str, int]], first_rank: int = 0) -> None:
         if first_rank < 0:
@@ -28,22 +29,24 @@ class Dictated:
         ]
 
     def select(self, request: SelectionRequest) -> Selection:
-        return Selection(pa.Table.from_pylist(self.rows, schema=SELECTION_SCHEMA), clusters=None)
+        return Selection(pa.Table.from_pylist(self.rows, schema=SELECTION_SCHEMA))
 
 
 class OfOtherFields:
     """A strategy whose table lacks columns."""
 
     needs_scores = False
+    needs_videos = True
 
     def select(self, request: SelectionRequest) -> Selection:
-        return Selection(pa.table({"video_id": ["b"], "frame": [0]}), clusters=None)
+        return Selection(pa.table({"video_id": ["b"], "frame": [0]}))
 
 
 class TakesAny:
     """A strategy that looks at its options itself."""
 
     needs_scores = False
+    needs_videos = True
 
     def __init__(self, **options: int) -> None:
         self.options = options
