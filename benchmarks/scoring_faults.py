@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import torch
 
@@ -71,7 +72,7 @@ class Fault:
 
 FAULTS = {
     "actor killed": Fault(deed="kill once"),
-    "node killed, mid-pass": Fault(at_first_news="kill node"),
+    "node killed, mid-pass": Fault(deed="wait for the other actor", at_first_news="kill node"),
     "decoder hangs, holding Python's lock": Fault(deed="hang", reason="more than 4 s"),
     "video that raises": Fault(deed="raise", reason="ValueError: no such thing"),
     "video that always kills its actor": Fault(deed="kill", reason="its process died"),
@@ -88,6 +89,11 @@ class FaultyWorker:
     def __init__(self, make_worker: Callable[[], PoolWorker], deed: str | None, victim: str, notes: str) -> None:
         self._worker, self._deed, self._victim = make_worker(), deed, victim
         self._notes = Path(notes)
+        if deed == "wait for the other actor":  # so that both nodes are at work when one is killed
+            self._count("ready")
+            deadline = time.monotonic() + 60
+            while len(list(self._notes.glob("ready.*"))) < 2 and time.monotonic() < deadline:
+                time.sleep(0.05)
         if deed == "hang":
             self._spoil_reading(lambda: re.match("(a+)+$", "a" * 99 + "b"))
         if deed == "fail to read twice":
@@ -169,6 +175,7 @@ class Bench:
     """The pool, the detector, the cluster and the reference."""
 
     def __init__(self, out: Path) -> None:
+        import ray
         from ray.cluster_utils import Cluster
 
         self.out = out
@@ -182,11 +189,19 @@ class Bench:
         self.run(reference, Fault(), replace(PLAN, actors=0))
         self.scores = read_scores(str(reference / "scores"))
         self.cluster = Cluster(
-            initialize_head=True, connect=True,
+            initialize_head=True,
             head_node_args={"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100_000_000,
                             "node_ip_address": "127.0.0.1"},
         )  # fmt: skip
+        ray.init(address=self.cluster.address, log_to_driver=False)
         self.second: Any = None
+
+    def close(self) -> None:
+        """Leaves the cluster and ends it."""
+        import ray
+
+        ray.shutdown()
+        self.cluster.shutdown()
 
     def try_fault(self, name: str, number: int) -> Try:
         """One pass with the fault, and as many more as it takes to come to its end."""
@@ -237,8 +252,10 @@ class Bench:
                     with contextlib.suppress(OSError), (folder / "scores" / "filler").open("wb", 0) as filler:
                         filler.write(bytes(FULL_DISK_MIB << 20))
                 if fault.at_first_news == "kill node":
-                    raylets = self.second.all_processes["raylet"]
-                    os.kill(raylets[0].process.pid, signal.SIGKILL)
+                    raylet = psutil.Process(self.second.all_processes["raylet"][0].process.pid)
+                    for process in (raylet, *raylet.children(recursive=True)):  # a machine takes all of them along
+                        with contextlib.suppress(psutil.NoSuchProcess):
+                            process.kill()
                     self.second = None  # another is added for the next try
 
         return watch
@@ -317,7 +334,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=1, help="Tries of each fault.")
     parser.add_argument("--faults", nargs="+", default=list(FAULTS), choices=list(FAULTS), metavar="NAME")
     arguments = parser.parse_args()
-    for name, value in {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1", "RAY_AUTH_MODE": "disabled"}.items():
+    for name, value in {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled"}.items():
         os.environ.setdefault(name, value)
     out = arguments.out.absolute()
     shutil.rmtree(out, ignore_errors=True)
@@ -332,7 +349,7 @@ def main() -> int:
                 print(tries[-1], flush=True)
                 _write(out, tries, len(bench.videos))
     finally:
-        bench.cluster.shutdown()
+        bench.close()
     print((out / "scoring_faults.md").read_text())
     return 0 if all(each.passed for each in tries) else 1
 
