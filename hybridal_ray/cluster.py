@@ -7,7 +7,8 @@ for dead, and takes the workers away from it (seen with Ray 2.60).
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -68,7 +69,7 @@ def check_room(demands: Mapping[str, tuple[int, float, float]]) -> None:
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     for field, (processes, cpus, gpus) in demands.items():
-        room = sum(_room_on(node, {"CPU": cpus, "GPU": gpus}, processes) for node in nodes)
+        room = _room(nodes, cpus, gpus, processes)
         if room < processes:
             each = f"{cpus:g} CPU" + (f" and {gpus:g} GPU" if gpus else "")
             there = "; ".join(f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes)
@@ -76,6 +77,22 @@ def check_room(demands: Mapping[str, tuple[int, float, float]]) -> None:
                 f"{field}={processes}: asks for {processes} processes of {each} each, the cluster has room for {room} "
                 f"(its nodes: {there}); lower it, add nodes, or set cluster.may_grow=true where an autoscaler adds them"
             )
+
+
+def room_for(cpus: float, gpus: float) -> int:
+    """For how many processes of so many CPUs and GPUs each the nodes of the cluster have room, were they idle.
+
+    Args:
+        cpus: Positive.
+        gpus: 0 or more.
+    """
+    import ray
+
+    return _room([node["Resources"] for node in ray.nodes() if node["Alive"]], cpus, gpus, sys.maxsize)
+
+
+def _room(nodes: Sequence[Mapping[str, float]], cpus: float, gpus: float, wanted: int) -> int:
+    return sum(_room_on(node, {"CPU": cpus, "GPU": gpus}, wanted) for node in nodes)
 
 
 def _start_local() -> None:

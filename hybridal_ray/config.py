@@ -82,6 +82,9 @@ class Config(Section):
         return storage.resolve_uri(location if storage.is_uri(location) else os.path.expanduser(location), root)
 
 
+# What pydantic calls the members of `CountOrAll` and of `ScoringConfig.actors` in the places of its errors.
+UNION_MEMBERS = ("constrained-int", "literal['all']", "literal['auto']")
+
 # Fields that may change between two starts of one run, because they cannot falsify what is finished.
 FREE_FIELDS = frozenset(
     {
@@ -90,7 +93,7 @@ FREE_FIELDS = frozenset(
         "training.cache_mib", "training.loaders", "training.accumulate", "training.channels_last", "training.compile",
         "detector.feature_cache",
         "scoring.actors", "scoring.cpus_per_actor", "scoring.gpus_per_actor",
-        "scoring.seconds_per_video",
+        "scoring.seconds_per_video", "scoring.score_index",
     }
 )  # fmt: skip
 
@@ -165,7 +168,7 @@ def _first_problem(error: ValidationError) -> str:
 
 def _dotted(location: Sequence[str | int]) -> str:
     """The field that pydantic names, without the members of a union that it goes through."""
-    return ".".join(str(part) for part in location if part not in ("constrained-int", "literal['all']"))
+    return ".".join(str(part) for part in location if part not in UNION_MEMBERS)
 
 
 def _section(location: Sequence[str | int]) -> type[BaseModel]:

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 CountOrAll = PositiveInt | Literal["all"]
 
@@ -135,11 +135,17 @@ class ScoringConfig(Section):
         None, ge=-1, le=1, description="End a clip's passes once they rank its frames this reliably; null is exact."
     )
     passes_at_once: int = Field(4, ge=2, description="After how many passes that is asked.")
-    actors: int = Field(1, ge=0, description="Ray actors; 0 scores in the loop's own process.")
+    pool_fraction: float = Field(1.0, gt=0, le=1, description="Share of the pool scored in a round, drawn by the seed.")
+    score_index: str | None = Field(
+        None, description="Lists finished scorings, below root; the same one is not computed again."
+    )
+    actors: NonNegativeInt | Literal["auto"] = Field(
+        1, description="Ray actors; auto: as many as the cluster has room for; 0 scores in the loop's own process."
+    )
     cpus_per_actor: float = Field(1, gt=0)
     gpus_per_actor: float = Field(0, ge=0)
     videos_per_chunk: int = Field(8, ge=1, description="Videos that an actor takes, and writes, at a time.")
-    seconds_per_video: float = Field(600, gt=0, description="A video that takes longer is set aside.")
+    seconds_per_video: float = Field(600, gt=0, description="An actor that is longer at a video is ended.")
 
 
 class SelectionConfig(Section):

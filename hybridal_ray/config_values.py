@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from hybridal_ray.config import Config
 from hybridal_ray.detectors.building import settled_spec
 from hybridal_ray.detectors.interface import DetectorSpec
+from hybridal_ray.dispatch import ActorPlan
 from hybridal_ray.pool.ledger import labels_of_tubes
 from hybridal_ray.pool.tables import Pool
 from hybridal_ray.scoring.video_scoring import UncertaintySettings
@@ -38,6 +39,17 @@ def detector_spec(config: Config, num_classes: int) -> DetectorSpec:
 def feature_cache(config: Config) -> str | None:
     """Where features of a frozen encoder are kept; None keeps none."""
     location = config.detector.feature_cache
+    return None if location is None else config.locate(location)
+
+
+def actor_plan(config: Config) -> ActorPlan:
+    """Who does the passes over videos."""
+    return plain(ActorPlan, config.scoring, device=config.device, may_grow=config.cluster.may_grow)
+
+
+def score_index(config: Config) -> str | None:
+    """Where finished scorings are listed; None lists none."""
+    location = config.scoring.score_index
     return None if location is None else config.locate(location)
 
 

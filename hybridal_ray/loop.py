@@ -89,9 +89,10 @@ def _check(config: Config) -> None:
         cluster.connect()
         if not config.cluster.may_grow:
             training, scoring = config.training, config.scoring
+            actors = 1 if scoring.actors == "auto" else scoring.actors
             cluster.check_room(
                 {
                     "training.workers": (training.workers, training.cpus_per_worker, training.gpus_per_worker),
-                    "scoring.actors": (scoring.actors, scoring.cpus_per_actor, scoring.gpus_per_actor),
+                    "scoring.actors": (actors, scoring.cpus_per_actor, scoring.gpus_per_actor),
                 }
             )

@@ -3,17 +3,23 @@
 import os
 import shlex
 import sysconfig
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
 
 from hybridal_ray.config import Config, parse_config
+from hybridal_ray.pass_progress import duration, read_progress
+from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Pool, load_pool
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.tracking.rounds_table import round_rows, rounds_table
 from hybridal_ray.tracking.run_reader import RoundRecord, read_rounds
+
+# Where the stages that pass over videos leave their progress, below the round's directory.
+PASSES = {"evaluate": "evaluate/predictions", "score": "scores"}
 
 
 @dataclass(frozen=True)
@@ -23,12 +29,14 @@ class RunReport:
     Attributes:
         root: The run directory.
         state: One line: what is done, what comes next.
+        progress: How far the pass over videos is that comes next or is under way, None where none has begun.
         rounds: What is known of each round.
         tracking_uri: Where MLflow keeps its records of the run, or None.
     """
 
     root: str
     state: str
+    progress: dict[str, Any] | None
     rounds: Sequence[RoundRecord]
     tracking_uri: str | None
 
@@ -37,6 +45,7 @@ class RunReport:
         return {
             "run": self.root,
             "state": self.state,
+            "progress": self.progress,
             "tracking_uri": self.tracking_uri,
             "rounds": round_rows(self.rounds),
         }
@@ -48,6 +57,8 @@ class RunReport:
             console.print(rounds_table(self.rounds))
         console.print(f"run: {self.root}", soft_wrap=True)
         console.print(f"state: {self.state}", soft_wrap=True)
+        if self.progress is not None:
+            console.print(f"progress: {self.progress['line']}, {duration(self.progress['age'])} ago", soft_wrap=True)
         if self.tracking_uri is not None:
             console.print(f"compare rounds: {_ui_command(self.tracking_uri)}", soft_wrap=True, markup=False)
 
@@ -65,7 +76,7 @@ def run_report(root: str) -> RunReport:
     tree = {name: value for name, value in store.config().items() if name != "pool_identity"}
     config = parse_config(tree, f"{root}/config.yaml")
     pool = load_pool(config.locate(config.pool.path))
-    return RunReport(root, _state(store, config), read_rounds(root, pool), config.tracking_uri)
+    return RunReport(root, _state(store, config), _progress(store), read_rounds(root, pool), config.tracking_uri)
 
 
 def pool_facts(pool: Pool) -> dict[str, Any]:
@@ -95,6 +106,17 @@ def _state(store: RunStore, config: Config) -> str:
     if begun < config.rounds:
         return f"round {begun}, next stage: train"
     return f"finished after {begun} rounds; selection.parquet of the last one is the next batch to label"
+
+
+def _progress(store: RunStore) -> dict[str, Any] | None:
+    """What the pass of the next stage has written of itself, as plain values."""
+    for status in store.status():
+        if status.round is not None and not status.done and status.stage in PASSES:
+            found = read_progress(storage.join(store.round_directory(status.round), PASSES[status.stage]))
+            if found is not None:
+                progress, at = found
+                return {"stage": status.stage, "line": progress.line(), "age": time.time() - at, **asdict(progress)}
+    return None
 
 
 def _ui_command(tracking_uri: str) -> str:

@@ -14,15 +14,16 @@ from torch import Tensor
 
 from hybridal_ray.config import Config
 from hybridal_ray.config_values import (
+    actor_plan,
     detector_spec,
     feature_cache,
     held_out,
     plain,
+    score_index,
     scoring_arithmetic,
     uncertainty_settings,
 )
 from hybridal_ray.detectors.checkpoint import load_detector
-from hybridal_ray.dispatch import ActorPlan
 from hybridal_ray.evaluation.detecting import DetectionSettings
 from hybridal_ray.evaluation.evaluator import evaluate_checkpoint
 from hybridal_ray.oracles import ORACLES
@@ -31,6 +32,7 @@ from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.tables import Pool
 from hybridal_ray.registry import resolve
 from hybridal_ray.run_store import RunStore
+from hybridal_ray.scoring.pool_part import seeded_part
 from hybridal_ray.scoring.pool_scorer import score_pool
 from hybridal_ray.scoring.shortcuts import Shortcuts
 from hybridal_ray.selection.request import Selection, SelectionRequest
@@ -42,6 +44,7 @@ from hybridal_ray.tracking.round_report import render_round
 from hybridal_ray.training.seeding import pretrained_weights
 from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings, SamplingSettings
 from hybridal_ray.training.trainer import Workers, epoch_line, train_round
+from hybridal_ray.video_rows import VideoRows
 
 Say = Callable[[str], None]
 START = None  # the purchase before the first round
@@ -65,7 +68,7 @@ class Rounds:
     say: Say
 
     def __post_init__(self) -> None:
-        self.videos = self.pool.usable_videos("train")
+        self.videos = VideoRows.usable(self.pool.videos, "train", self.pool.root)
 
     def buy_first_labels(self) -> None:
         """Picks and labels what the first round is trained on: random videos and frames, as in the paper."""
@@ -113,6 +116,7 @@ class Rounds:
         config = self.config
         videos = self.pool.usable_videos(config.evaluation.split)
         ids = [video.video_id for video in videos]
+        tell = self._now_and_then(f"round {round_index}: evaluate")
 
         def work() -> dict[str, Any]:
             metrics = evaluate_checkpoint(
@@ -122,11 +126,11 @@ class Rounds:
                 self._checkpoint(round_index),
                 self._directory(round_index, "evaluate"),
                 settings=plain(DetectionSettings, config.evaluation),
-                plan=plain(ActorPlan, config.scoring, device=config.device),
+                plan=actor_plan(config),
                 feature_cache=feature_cache(config),
                 resamples=config.evaluation.resamples,
                 labelled=self.pool.labelled_frames_of(ids),
-                progress=self._telling(f"round {round_index}: evaluate"),
+                progress=lambda done, total: tell(f"{done} of {total} videos"),
             )
             return {name: value for name, value in metrics.items() if isinstance(value, float) and "/" not in name}
 
@@ -139,19 +143,21 @@ class Rounds:
         def work() -> dict[str, Any]:
             if not build_strategy(config.selection.strategy, config.selection.options).needs_scores:
                 return {"videos": 0, "failed": {}, "skipped": f"{config.selection.strategy} needs no scores"}
+            scoring, tell = config.scoring, self._now_and_then(f"round {round_index}: score")
             summary = score_pool(
-                self.videos,
+                seeded_part(self.videos, scoring.pool_fraction, run_seed=config.seed, round_index=round_index),
                 ledger.labelled_frames(self._labels(round_index)),
                 self._checkpoint(round_index),
                 self._directory(round_index, "scores"),
                 settings=uncertainty_settings(config),
-                shortcuts=plain(Shortcuts, config.scoring),
+                shortcuts=plain(Shortcuts, scoring),
                 autocast=scoring_arithmetic(config),
                 run_seed=config.seed,
                 round_index=round_index,
-                plan=plain(ActorPlan, config.scoring, device=config.device),
+                plan=actor_plan(config),
                 feature_cache=feature_cache(config),
-                progress=self._telling(f"round {round_index}: score"),
+                score_index=score_index(config),
+                watch=lambda progress: tell(progress.line()),
             )
             for video_id, reason in summary.failed.items():
                 self.say(f"round {round_index}: {video_id} could not be scored: {reason}")
@@ -291,15 +297,15 @@ class Rounds:
     def _checkpoint(self, round_index: int) -> str:
         return self._directory(round_index, "train/checkpoint")
 
-    def _telling(self, stage: str) -> Callable[[int, int], None]:
-        """Says how far a pass over videos is, now and then."""
+    def _now_and_then(self, stage: str) -> Say:
+        """Says how far a pass over videos is, but not each time it is told."""
         told = time.perf_counter()
 
-        def tell(done: int, total: int) -> None:
+        def tell(line: str) -> None:
             nonlocal told
             if time.perf_counter() - told > SECONDS_BETWEEN_NEWS:
                 told = time.perf_counter()
-                self.say(f"{stage} … {done} of {total} videos")
+                self.say(f"{stage} … {line}")
 
         return tell
 

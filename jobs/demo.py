@@ -47,7 +47,8 @@ def main() -> int:
             return 0
         overrides = [f"root={root}", *arguments.overrides]
         config = load_config(REPOSITORY / arguments.config, overrides)
-        cpus = max(config.training.workers, config.scoring.actors, os.cpu_count() or 1)
+        actors = 1 if config.scoring.actors == "auto" else config.scoring.actors
+        cpus = max(config.training.workers, actors, os.cpu_count() or 1)
         return _run_on_head(record, cpus, ["--config", arguments.config, *overrides])
     except UserError as error:
         print(f"demo: {error}", file=sys.stderr)

@@ -1,5 +1,8 @@
 """The remote end, without Ray. Oracle: which of its videos a chunk reports as failed, and whether the process ends."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,7 +10,8 @@ import pytest
 import torch
 
 from hybridal_ray.chunk_actor import ChunkActor
-from hybridal_ray.chunks import Chunk, Parts
+from hybridal_ray.chunk_plan import Chunk
+from hybridal_ray.chunks import Parts
 from hybridal_ray.pool.tables import Video
 
 SCHEMA = pa.schema([pa.field("video_id", pa.string(), nullable=False), pa.field("error", pa.string())])
@@ -37,7 +41,7 @@ def actor(monkeypatch) -> ChunkActor:
     threads = torch.get_num_threads()
     monkeypatch.setattr("os._exit", end)
     actor = ChunkActor()
-    actor.start(RaisingWorker, threads=threads)
+    actor.start(RaisingWorker, threads=threads, seconds_per_video=60)
     return actor
 
 
@@ -64,7 +68,29 @@ def test_process_ends_when_its_gpu_is_lost_and_leaves_no_part(actor, tmp_path: P
 def test_threads_are_those_asked_for() -> None:
     before = torch.get_num_threads()
     try:
-        ChunkActor().start(RaisingWorker, threads=3)
+        ChunkActor().start(RaisingWorker, threads=3, seconds_per_video=60)
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def test_process_ends_in_time_even_when_the_lock_of_python_is_held(tmp_path: Path) -> None:
+    # This regular expression takes longer than the world has stood, and lets no other thread of Python run.
+    program = (
+        "import re, sys\n"
+        "from hybridal_ray.chunk_actor import ChunkActor\n"
+        "class Hanging:\n"
+        "    def process(self, videos): re.match('(a+)+$', 'a' * 99 + 'b')\n"
+        "actor = ChunkActor(); actor.start(Hanging, 1, 0.5); actor.process(['video'])\n"
+    )
+    began = time.monotonic()
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert "Timeout" in ended.stderr
+    assert time.monotonic() - began < 50
+
+
+def test_watchdog_is_called_off_when_a_video_is_done(tmp_path: Path, actor) -> None:
+    actor._seconds_per_video = 0.3
+    actor.work(Parts(str(tmp_path), SCHEMA, error_row), CHUNK)
+    time.sleep(0.6)  # or this process would have ended

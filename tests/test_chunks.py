@@ -1,13 +1,14 @@
-"""The plan of a pass and its parts. Oracle: every video exactly once, counted in Python."""
+"""The parts of a pass. Oracle: every video exactly once, counted in Python."""
 
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from hybridal_ray.chunks import Chunk, Parts, divide_by_progress, plan_chunks, read_parts
+from hybridal_ray.chunk_plan import Chunk
+from hybridal_ray.chunks import Parts, read_parts
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Video
 
 SCHEMA = pa.schema([pa.field("video_id", pa.string(), nullable=False), pa.field("box", pa.int64())])
@@ -28,31 +29,6 @@ class ManyRowsWorker:
 
 def no_row(video: Video, reason: str) -> None:
     return None
-
-
-def test_longest_videos_come_first_and_equal_ones_by_name(tmp_path: Path) -> None:
-    videos = [video("b", 5), video("a", 5), video("c", 9), video("d", 2)]
-    chunks = plan_chunks(videos, str(tmp_path), 3)
-    assert [[v.video_id for v in chunk.videos] for chunk in chunks] == [["c", "a", "b"], ["d"]]
-    assert [chunk.name for chunk in chunks] == ["part-00000", "part-00001"]
-    assert plan_chunks(videos[::-1], str(tmp_path), 3) == chunks
-
-
-def test_video_given_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="twice"):
-        plan_chunks([video("a"), video("a")], str(tmp_path), 2)
-
-
-@given(sizes=st.lists(st.integers(1, 5), max_size=6), data=st.data())
-def test_what_is_done_and_what_is_left_hold_every_video_once(sizes: list[int], data: st.DataObject) -> None:
-    chunks = [Chunk(f"part-{i:05d}", tuple(video(f"{i}.{j}") for j in range(size))) for i, size in enumerate(sizes)]
-    names = [chunk.name for chunk in chunks] + [single.name for chunk in chunks for single in chunk.singles()]
-    present = data.draw(st.sets(st.sampled_from(names))) if names else set()
-    done, to_do = divide_by_progress(chunks, present)
-    everything = [v.video_id for chunk in [*done, *to_do] for v in chunk.videos]
-    assert sorted(everything) == sorted(v.video_id for chunk in chunks for v in chunk.videos)
-    assert {chunk.name for chunk in done} <= present
-    assert not {chunk.name for chunk in to_do} & present
 
 
 def test_failed_video_may_leave_no_row_and_is_remembered_all_the_same(tmp_path: Path) -> None:
@@ -89,3 +65,62 @@ def test_whole_part_counts_before_the_parts_of_its_videos(tmp_path: Path) -> Non
 
 def test_no_parts_are_an_empty_table(tmp_path: Path) -> None:
     assert read_parts(str(tmp_path / "nothing"), SCHEMA).schema == SCHEMA
+
+
+class LookingAhead:
+    """Notes what it was told and asked, in order."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def expect(self, video: Video) -> None:
+        self.notes.append(f"expect {video.video_id}")
+
+    def process(self, videos) -> list[dict]:
+        self.notes += [f"process {video.video_id}" for video in videos]
+        return []
+
+
+def test_worker_hears_of_the_next_video_before_it_is_asked_for_this_one(tmp_path: Path) -> None:
+    worker = LookingAhead()
+    Parts(str(tmp_path), SCHEMA, no_row).process(worker, Chunk("part-00000", tuple(map(video, "abc"))))
+    assert worker.notes == ["expect b", "process a", "expect c", "process b", "process c"]
+
+
+class FailingStorage:
+    """Stands before `storage.write_bytes`, and fails so many times before it lets a write through."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+        self.left = failures
+        self.write = storage.write_bytes
+        monkeypatch.setattr(storage, "write_bytes", self)
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+    def __call__(self, location: str, content: bytes) -> None:
+        self.left -= 1
+        if self.left >= 0:
+            raise UserError(f"{location}: cannot be written") from OSError(28, "No space left on device")
+        self.write(location, content)
+
+
+def test_storage_that_fails_twice_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FailingStorage(monkeypatch, failures=2)
+    report = Parts(str(tmp_path), SCHEMA, no_row).process(ManyRowsWorker(), Chunk("part-00000", (video("a"),)))
+    assert report.failed == {}
+    assert read_parts(str(tmp_path), SCHEMA)["video_id"].to_pylist() == ["a"] * 3
+
+
+def test_full_disk_is_told_and_blamed_on_no_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FailingStorage(monkeypatch, failures=100)
+    with pytest.raises(UserError, match=r"part-00000.parquet: cannot be written"):
+        Parts(str(tmp_path), SCHEMA, no_row).process(ManyRowsWorker(), Chunk("part-00000", (video("a"),)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_worker_that_cannot_write_what_it_keeps_is_no_fault_of_its_video(tmp_path: Path) -> None:
+    class KeepingWorker:
+        def process(self, videos) -> list[dict]:
+            raise UserError("cache: cannot be written") from OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match="cache"):
+        Parts(str(tmp_path), SCHEMA, no_row).process(KeepingWorker(), Chunk("part-00000", (video("a"),)))

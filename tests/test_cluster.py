@@ -104,6 +104,13 @@ def test_what_does_not_fit_is_named(
         cluster.check_room({"training.workers": (0, 1, 0), "scoring.actors": demand})
 
 
+def test_room_is_counted_node_by_node(nodes: list[dict[str, object]]) -> None:
+    nodes.extend([node(5), node(2, 1), node(8, alive=False)])
+    assert cluster.room_for(2, 0) == 3
+    assert cluster.room_for(0.5, 0.25) == 4
+    assert cluster.room_for(6, 0) == 0
+
+
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_cluster")
 def test_the_room_of_a_real_cluster_is_read() -> None:

@@ -128,6 +128,8 @@ def test_a_field_like_no_other_gets_no_hint() -> None:
         ("training.learning_rate", float("nan"), r"training\.learning_rate: .*, found nan"),
         ("training.loss.weighting", "stw", r"training\.loss\.weighting: .*'stew'.*, found 'stw'"),
         ("budget.start_videos", "lots", r"budget\.start_videos: .*integer.* or .*'all', found 'lots'"),
+        ("scoring.actors", "many", r"scoring\.actors: .*integer.* or .*'auto', found 'many'"),
+        ("scoring.actors", -1, r"scoring\.actors: .*greater than or equal to 0.* or .*'auto', found -1"),
         ("budget.start_videos", -3, r"budget\.start_videos: .*greater than 0.* or .*'all', found -3"),
         ("budget.start_frames_per_video", 0, r"budget\.start_frames_per_video: .*greater than 0.*, found 0"),
         ("detector.input_size", 70, r"detector\.input_size: .*multiple of 16, found 70"),

@@ -9,14 +9,17 @@ import torch
 
 from hybridal_ray.config import parse_config
 from hybridal_ray.config_values import (
+    actor_plan,
     detector_spec,
     feature_cache,
     held_out,
     plain,
+    score_index,
     scoring_arithmetic,
     uncertainty_settings,
 )
 from hybridal_ray.detectors.interface import DetectorSpec
+from hybridal_ray.dispatch import ActorPlan
 from hybridal_ray.pool.ledger import labels_by_video
 from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool
 from hybridal_ray.scoring.shortcuts import Shortcuts
@@ -59,6 +62,18 @@ def test_shortcuts_of_scoring_are_off_unless_asked_for() -> None:
 def test_a_feature_cache_lies_below_the_root() -> None:
     assert feature_cache(parse_config(TREE, "test")) == "/data/features"
     assert feature_cache(parse_config({"run": "r", "pool": {"path": "p"}}, "test")) is None
+
+
+def test_a_list_of_finished_scorings_lies_below_the_root_and_is_off_unless_asked_for() -> None:
+    assert score_index(parse_config(TREE, "test")) is None
+    assert score_index(parse_config({**TREE, "scoring": {"score_index": "scorings"}}, "test")) == "/data/scorings"
+
+
+def test_actors_may_be_as_many_as_the_cluster_has_and_grow_with_it() -> None:
+    asked = {**TREE, "device": "cpu", "scoring": {"actors": "auto", "cpus_per_actor": 2}, "cluster": {"may_grow": True}}
+    config = parse_config(asked, "test")
+    assert actor_plan(config) == ActorPlan("auto", 2, 0, "cpu", may_grow=True)
+    assert config.uses_ray
 
 
 def pool_of(tmp_path: Path) -> Pool:

@@ -4,6 +4,7 @@ import functools
 import os
 import signal
 import time
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -175,6 +176,19 @@ class TestOnActors:
         assert told[-1] == 21
         assert len(few.processes()) == 1
 
+    def test_auto_takes_what_the_cluster_has_and_the_metrics_tell(self, make_pass) -> None:
+        import ray
+
+        work = make_pass(24)
+        work.run(actors="auto", cpus_per_actor=1, videos_per_chunk=1)
+        assert work.rows() == [plain_row(video) for video in work.videos]
+        assert 1 <= len(work.processes()) <= ray.cluster_resources()["CPU"]
+        port = ray.nodes()[0]["MetricsExportPort"]
+        deadline = time.monotonic() + 30
+        while "hybridal_videos_done_total" not in (told := metrics(port)):
+            assert time.monotonic() < deadline, told[:500]
+            time.sleep(1)
+
     def test_killed_actor_loses_and_doubles_nothing(self, make_pass) -> None:
         work = make_pass(30)
         summary = work.run({"v003": "die once", "v017": "die once"}, actors=2)
@@ -193,7 +207,7 @@ class TestOnActors:
         assert work.rows() == [
             error_row(v, summary.failed[v.video_id]) if v.video_id in deeds else plain_row(v) for v in work.videos
         ]
-        # Once in its chunk, then twice alone; and once more for v001, whose neighbour raised.
+        # Once in its chunk, then twice alone.
         assert (work.calls("v005"), work.calls("v001")) == (3, 3)
 
     def test_interrupted_pass_leaves_no_actor_behind_and_goes_on_later(self, make_pass) -> None:
@@ -222,13 +236,13 @@ class TestOnActors:
             run_over_videos(work.videos, refuse, work.out, error_row=error_row, schema=SCHEMA, plan=ActorPlan(actors=1))
 
     def test_workers_that_always_die_end_the_pass(self, make_pass, monkeypatch) -> None:
-        monkeypatch.setattr("hybridal_ray.dispatch.DEATHS_IN_A_ROW", 2)
+        monkeypatch.setattr("hybridal_ray.crew.DEATHS_IN_A_ROW", 2)
         work = make_pass(4)
         with pytest.raises(RuntimeError, match="2 actors were lost in a row"):
             work.run(dict.fromkeys([video.video_id for video in work.videos], "always die"))
 
     def test_cluster_without_room_is_waited_for_but_not_for_ever(self, make_pass, monkeypatch) -> None:
-        monkeypatch.setattr("hybridal_ray.dispatch.START_SECONDS", 0.5)
+        monkeypatch.setattr("hybridal_ray.crew.START_SECONDS", 0.5)
         with pytest.raises(UserError, match=r"no actor of 64 CPUs and 0 GPUs could start within 0.5 s"):
             make_pass(2).run(actors=1, cpus_per_actor=64)
 
@@ -236,6 +250,11 @@ class TestOnActors:
 def test_gpu_that_no_actor_reserves_is_refused() -> None:
     with pytest.raises(UserError, match=r"scoring.gpus_per_actor is 0"):
         ActorPlan(actors=1, device="cuda")
+
+
+def metrics(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        return answer.read().decode()
 
 
 def refuse() -> MisbehavingWorker:

@@ -8,6 +8,7 @@ from rich.console import Console
 from small_pool import begin_run, write_small_pool
 
 from hybridal_ray.errors import UserError
+from hybridal_ray.pass_progress import ProgressFile, Tally
 from hybridal_ray.pool import storage
 from hybridal_ray.report import pool_facts, run_report
 from hybridal_ray.run_store import ROUND_STAGES, RunStore
@@ -84,6 +85,22 @@ def test_what_is_printed_names_the_run_and_the_rounds(tmp_path: Path) -> None:
     assert "state: round 0, next stage: evaluate" in lines
     assert any(line.split()[:4] == ["0", "0", "0", "0.00"] for line in lines)  # round 0: nothing is in the ledger
     assert not any("compare rounds" in line for line in lines)
+
+
+def test_progress_of_a_pass_under_way_is_told_and_that_of_a_finished_one_is_not(tmp_path: Path) -> None:
+    _, store = begin_run(tmp_path)
+    finish(store, None, "label")
+    finish(store, 0, "train", "evaluate")
+    assert run_report(store.root).progress is None
+    tally = Tally(8, 800, (ProgressFile(storage.join(store.round_directory(0), "scores")),))
+    tally.count(2, 200, {"v": "torn"})
+
+    assert "progress: 2 of 8 videos, 200 frames, " in printed(store.root)
+    told = run_report(store.root).as_json()["progress"]
+    assert (told["stage"], told["videos_done"], told["frames_done"], told["failed"]) == ("score", 2, 200, 1)
+
+    finish(store, 0, "score")
+    assert run_report(store.root).progress is None
 
 
 @pytest.mark.parametrize(

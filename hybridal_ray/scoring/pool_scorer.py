@@ -11,8 +11,10 @@ from hybridal_ray.chunks import Progress, read_parts
 from hybridal_ray.detectors.checkpoint import choose_device, load_detector
 from hybridal_ray.detectors.feature_cache import FeatureCache
 from hybridal_ray.dispatch import ActorPlan, PassSummary, refuse_total_failure, run_over_videos
+from hybridal_ray.pass_progress import Watch
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
+from hybridal_ray.scoring.score_index import ScoreIndex, scoring_key
 from hybridal_ray.scoring.shortcuts import Shortcuts
 from hybridal_ray.scoring.video_scoring import UncertaintySettings, VideoScorer, error_row
 
@@ -34,7 +36,9 @@ def score_pool(
     feature_cache: str | None = None,
     shortcuts: Shortcuts | None = None,
     autocast: torch.dtype | None = None,
+    score_index: str | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> PassSummary:
     """Scores every video of the pool with the detector of a checkpoint.
 
@@ -54,7 +58,10 @@ def score_pool(
             encoder. None keeps none.
         shortcuts: See `VideoScorer`.
         autocast: See `VideoScorer`.
+        score_index: Where finished scorings are listed, path or URI; one that is the same in all that decides it is
+            copied. None looks for none.
         progress: Called with the videos done and all videos.
+        watch: Called with all that is known of the progress.
 
     Returns:
         What was done and which videos failed.
@@ -62,27 +69,38 @@ def score_pool(
     Raises:
         UserError: Every video failed; or see `run_over_videos`, `load_detector` and `FeatureCache`.
     """
+    make_worker = functools.partial(
+        PoolWorker,
+        labelled,
+        checkpoint_dir,
+        settings,
+        run_seed=run_seed,
+        round_index=round_index,
+        device=plan.device,
+        feature_cache=feature_cache,
+        shortcuts=shortcuts,
+        autocast=autocast,
+    )
+    index = None if score_index is None else ScoreIndex(score_index)
+    if index is not None:
+        arithmetic = {"shortcuts": shortcuts or Shortcuts(), "autocast": str(autocast)}
+        masks = {"run_seed": run_seed, "round_index": round_index}
+        device = {"device": plan.device, "gpu": plan.gpus_per_actor > 0}
+        key = scoring_key(checkpoint_dir, videos, labelled, {"settings": settings, **arithmetic, **masks, **device})
+        index.fetch(key, out_dir)
     summary = run_over_videos(
         videos,
-        functools.partial(
-            _PoolWorker,
-            labelled,
-            checkpoint_dir,
-            settings,
-            run_seed=run_seed,
-            round_index=round_index,
-            device=plan.device,
-            feature_cache=feature_cache,
-            shortcuts=shortcuts,
-            autocast=autocast,
-        ),
+        make_worker,
         out_dir,
         error_row=error_row,
         schema=SCORES_SCHEMA,
         plan=plan,
         progress=progress,
+        watch=watch,
     )
     refuse_total_failure(summary, out_dir)
+    if index is not None and not summary.failed:  # what failed may have failed for a reason that is gone next time
+        index.enter(key, out_dir)
     return summary
 
 
@@ -91,7 +109,7 @@ def read_scores(out_dir: str) -> pa.Table:
     return read_parts(out_dir, SCORES_SCHEMA).sort_by("video_id")
 
 
-class _PoolWorker:
+class PoolWorker:
     """Loads the detector once, and scores the videos it is given."""
 
     def __init__(
@@ -127,6 +145,10 @@ class _PoolWorker:
             shortcuts=shortcuts,
             autocast=autocast,
         )
+
+    def expect(self, video: Video) -> None:
+        """Begins to decode the video that comes next."""
+        self._scorer.expect(video)
 
     def process(self, videos: Sequence[Video]) -> list[dict[str, Any]]:
         """The rows of some videos, in their order."""

@@ -28,8 +28,10 @@ from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.scoring.clip_stream import ClipStream, Frame
 from hybridal_ray.scoring.frame_choice import choose_frames, video_score
+from hybridal_ray.scoring.read_ahead import ReadAhead
 from hybridal_ray.scoring.shortcuts import Shortcuts, interpolate_unseen, passes_until_stable
 from hybridal_ray.scoring.uncertainty import FrameUncertainty, Reading, Reduction, frame_uncertainty
+from hybridal_ray.storage_patience import patiently
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,17 @@ class VideoScorer:
         self._feature_cache = feature_cache
         self._shortcuts = Shortcuts() if shortcuts is None else shortcuts
         self._autocast = autocast
+        self._expected: dict[str, ReadAhead] = {}
         self._decoder: PassDecoder | None = pass_decoder(detector) if isinstance(detector, Detector) else None
 
+    def expect(self, video: Video) -> None:
+        """Begins to decode the video that will be scored next; with kept features, nothing may need decoding."""
+        if self._feature_cache is None and video.video_id not in self._expected:
+            self._expected[video.video_id] = self._reader(video)
+            self._expected[video.video_id].start()
+
     def score_video(self, video: Video, labelled: Sequence[int]) -> dict[str, Any]:
-        """Scores a video in one pass over its file.
+        """Scores a video in one pass over its file, which is decoded while the detector runs.
 
         Args:
             video: Which video.
@@ -126,7 +135,7 @@ class VideoScorer:
             A row of `SCORES_SCHEMA`. A video that cannot be decoded gets a row with the reason in ``error``.
         """
         try:
-            found = self.uncertainty(video, iter_frames(video.uri, self._spec.input_size))
+            found = patiently(lambda: self._uncertainty_of_file(video))
         except UnreadableVideo as error:
             return error_row(video, error.reason)
         settings = self._settings
@@ -144,6 +153,13 @@ class VideoScorer:
             "empty_frames": int(found.empty.sum()),
             "error": None,
         }
+
+    def _uncertainty_of_file(self, video: Video) -> VideoUncertainty:
+        with self._expected.pop(video.video_id, None) or self._reader(video) as frames:
+            return self.uncertainty(video, frames)
+
+    def _reader(self, video: Video) -> ReadAhead:
+        return ReadAhead(functools.partial(iter_frames, video.uri, self._spec.input_size))
 
     def uncertainty(self, video: Video, frames: Iterable[Frame]) -> VideoUncertainty:
         """Runs the detector over all clips of a video, a batch of clips at a time, each clip R times.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shutil
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from hybridal_ray.detectors.checkpoint import save_detector
 from hybridal_ray.detectors.interface import DetectorSpec
 from hybridal_ray.dispatch import ActorPlan
 from hybridal_ray.errors import UserError
+from hybridal_ray.pool.decoding import UnreadableVideo, iter_frames
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.scoring.pool_scorer import read_scores, score_pool
@@ -68,6 +70,7 @@ def score(videos: Sequence[Video], checkpoint: str, out: Path, **options) -> pa.
         "run_seed": 11,
         "round_index": 0,
         "feature_cache": None,
+        "score_index": None,
     }
     plan = {"actors": 0, "device": "cpu", "videos_per_chunk": 2, "seconds_per_video": 60}
     for name, value in options.items():
@@ -93,10 +96,7 @@ def test_scores_with_kept_features_are_the_same_bit_by_bit_and_decode_nothing(
     kept = str(tmp_path / "kept")
     assert score(videos, checkpoint, tmp_path / "first", feature_cache=kept).equals(expected)
 
-    def opened(uri: str, size: int) -> Iterator[np.ndarray]:
-        yield pytest.fail(f"{uri} was opened")
-
-    monkeypatch.setattr("hybridal_ray.scoring.video_scoring.iter_frames", opened)
+    forbid_decoding(monkeypatch)
     assert score(videos, checkpoint, tmp_path / "second", feature_cache=kept).equals(expected)
 
 
@@ -150,6 +150,82 @@ def test_of_labels_only_frame_numbers_can_enter() -> None:
     assert hints["videos"] == Sequence[Video]
     assert not {"tubes", "boxes", "classes", "class_id", "mask"} & {field.name for field in dataclasses.fields(Video)}
     assert all(hint is not pa.Table for name, hint in hints.items() if name != "return")
+
+
+def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(uri: str, size: int) -> Iterator[np.ndarray]:
+        yield pytest.fail(f"{uri} was opened")
+
+    monkeypatch.setattr("hybridal_ray.scoring.video_scoring.iter_frames", opened)
+
+
+def test_finished_scoring_is_not_computed_again(
+    videos, checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = str(tmp_path / "index")
+    first = score(videos, checkpoint, tmp_path / "a", score_index=index)
+    forbid_decoding(monkeypatch)
+    # A later pass keeps to the portions that it finds.
+    assert score(videos, checkpoint, tmp_path / "b", score_index=index, videos_per_chunk=5).equals(first)
+    assert len(list((tmp_path / "index").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"run_seed": 12},
+        {"round_index": 1},
+        {"labelled": {"clip1": [3, 5]}},
+        {"settings": dataclasses.replace(SETTINGS, passes=2)},
+    ],
+)
+def test_scoring_that_differs_is_computed(videos, checkpoint, tmp_path: Path, change: dict) -> None:
+    index = str(tmp_path / "index")
+    score(videos, checkpoint, tmp_path / "a", score_index=index)
+    found = score(videos, checkpoint, tmp_path / "b", score_index=index, **change)
+    assert found.equals(score(videos, checkpoint, tmp_path / "c", **change))
+    assert len(list((tmp_path / "index").iterdir())) == 2
+
+
+def test_other_weights_and_other_videos_are_scored_and_lost_scorings_forgotten(
+    videos, checkpoint, tmp_path: Path
+) -> None:
+    index = str(tmp_path / "index")
+    first = score(videos, checkpoint, tmp_path / "a", score_index=index)
+    other = str(tmp_path / "other")
+    torch.manual_seed(3)
+    save_detector(other, SPEC, build_detector(SPEC).state_dict(), None)
+    assert not score(videos, other, tmp_path / "b", score_index=index).equals(first)
+    assert len(score(videos[1:], checkpoint, tmp_path / "c", score_index=index)) == 4
+    shutil.rmtree(tmp_path / "a")
+    assert score(videos, checkpoint, tmp_path / "d", score_index=index).equals(first)
+
+
+def test_scoring_with_failures_is_not_kept(videos, checkpoint, tmp_path: Path) -> None:
+    absent = dataclasses.replace(videos[0], uri=str(tmp_path / "absent.mp4"))
+    index = tmp_path / "index"
+    score([absent, *videos[1:]], checkpoint, tmp_path / "a", score_index=str(index))
+    assert not index.exists()
+
+
+def test_storage_that_fails_while_a_video_is_read_does_not_lose_it(
+    videos, checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = score(videos, checkpoint, tmp_path / "a")
+    tries: dict[str, int] = {}
+
+    def flaky(uri: str, size: int) -> Iterator[np.ndarray]:
+        tries[uri] = tries.get(uri, 0) + 1
+        frames = iter_frames(uri, size)
+        yield next(frames)
+        if tries[uri] <= 2:
+            raise UnreadableVideo(uri, "cannot be read") from OSError("connection reset")
+        yield from frames
+
+    monkeypatch.setattr("hybridal_ray.scoring.video_scoring.iter_frames", flaky)
+    monkeypatch.setattr("hybridal_ray.storage_patience.time.sleep", lambda seconds: None)
+    assert score(videos, checkpoint, tmp_path / "b").equals(expected)
+    assert set(tries.values()) == {3}
 
 
 @pytest.mark.ray

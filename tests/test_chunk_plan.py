@@ -1,0 +1,91 @@
+"""The plan of a pass. Oracles: Python's own sort; every video exactly once, counted in Python."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hybridal_ray.chunk_plan import Chunk, ToDo, pieces, plan_chunks
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool.tables import Video
+from hybridal_ray.video_rows import VideoRows
+
+
+def video(name: str, num_frames: int = 10) -> Video:
+    return Video(name, f"/nowhere/{name}", "test", "g", num_frames, 32, 24)
+
+
+def as_rows(videos: list[Video]) -> VideoRows:
+    return VideoRows(pa.Table.from_pylist([vars(each) for each in videos]), "/pool")
+
+
+def test_longest_videos_come_first_and_equal_ones_by_name(tmp_path: Path) -> None:
+    videos = [video("b", 5), video("a", 5), video("c", 9), video("d", 2)]
+    plan = plan_chunks(videos, str(tmp_path), 3)
+    assert [[v.video_id for v in chunk.videos] for chunk in plan] == [["c", "a", "b"], ["d"]]
+    assert [chunk.name for chunk in plan] == ["part-00000", "part-00001"]
+    assert (len(plan), plan.frames, [chunk.frames for chunk in plan]) == (2, 21, [19, 2])
+    assert list(plan_chunks(videos[::-1], str(tmp_path), 3)) == list(plan)
+    assert list(plan_chunks(as_rows(videos), str(tmp_path), 3)) == list(plan)
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(1, 4), max_size=30), st.integers(1, 7))
+def test_order_is_that_of_pythons_sort(tmp_path_factory, frames: dict[str, int], size: int) -> None:
+    try:
+        videos = [video(name.encode().decode(), count) for name, count in frames.items()]
+    except UnicodeEncodeError:
+        return  # half a surrogate pair is no text
+    plan = plan_chunks(videos, str(tmp_path_factory.mktemp("pass")), size)
+    expected = sorted(videos, key=lambda each: (-each.num_frames, each.video_id))
+    assert [each for chunk in plan for each in chunk.videos] == expected
+    assert all(len(chunk.videos) == size for chunk in list(plan)[:-1])
+
+
+def test_video_given_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="twice"):
+        plan_chunks([video("a"), video("b"), video("a", 3)], str(tmp_path), 2)
+
+
+def test_directory_keeps_its_size_of_chunk_and_its_videos(tmp_path: Path) -> None:
+    plan_chunks([video("a"), video("b"), video("c")], str(tmp_path), 2)
+    assert len(plan_chunks([video("c"), video("b"), video("a")], str(tmp_path), 1)) == 2
+    with pytest.raises(UserError, match="3 other videos, expected these 2"):
+        plan_chunks([video("a"), video("b")], str(tmp_path), 2)
+
+
+def test_no_videos_are_no_chunks(tmp_path: Path) -> None:
+    assert list(plan_chunks([], str(tmp_path), 4)) == []
+
+
+@given(size=st.integers(1, 5), data=st.data())
+def test_what_is_done_and_what_is_left_hold_every_video_once(size: int, data: st.DataObject) -> None:
+    chunk = Chunk("part-00003", tuple(video(f"v{index}") for index in range(size)))
+    names = [chunk.name, *(single.name for single in chunk.singles())]
+    present = data.draw(st.sets(st.sampled_from(names)))
+    found = pieces(chunk, present)
+    assert sorted(each.video_id for piece, _ in found for each in piece.videos) == [f"v{i}" for i in range(size)]
+    assert all((piece.name in present) == done for piece, done in found)
+
+
+def test_chunks_are_drawn_when_they_are_needed_and_come_back_where_they_are_put() -> None:
+    made: list[str] = []
+
+    def chunks():
+        for name in "abcd":
+            made.append(name)
+            yield Chunk(name, ())
+
+    to_do = ToDo(chunks())
+    assert to_do.at_hand(2) == 2
+    assert made == ["a", "b"]
+    first = to_do.take()
+    assert first is not None
+    to_do.put_last([Chunk("z", ())])
+    to_do.put_first([first, Chunk("a2", ())])
+    order = []
+    while (chunk := to_do.take()) is not None:
+        order.append(chunk.name)
+    assert order == ["a", "a2", "b", "c", "d", "z"]
+    assert to_do.at_hand(5) == 0
