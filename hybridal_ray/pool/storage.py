@@ -138,6 +138,24 @@ def write_bytes(location: str, content: bytes) -> None:
         raise UserError(f"{location}: cannot be written: {error}") from error
 
 
+def publish(partial: str, location: str) -> None:
+    """Gives a local file that was written beside its place its name; a reader sees the old file or the new.
+
+    Args:
+        partial: The file as written, whole and closed.
+        location: Where it belongs, on the same file system.
+
+    Raises:
+        UserError: The place cannot be written to.
+    """
+    try:
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, filesystem(location)[1])
+    except OSError as error:
+        raise UserError(f"{location}: cannot be written: {error}") from error
+
+
 def _replace_file(target: Path, content: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")

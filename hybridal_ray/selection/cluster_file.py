@@ -1,6 +1,5 @@
 """The file that tells the cluster of every video, written while the pool streams by."""
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -65,10 +64,11 @@ def cluster_rows(location: str | None, memory_bytes: int) -> Iterator[ClusterRow
         return
     system, path = storage.filesystem(location)
     local = isinstance(system, pafs.LocalFileSystem)
-    # A local file is written beside its place. An object appears when its upload ends, be it by an error: then the
-    # stage is not done either, and the next attempt replaces it.
+    # A local file is written beside its place, under a name of its own, so that what a killed attempt leaves of it is
+    # written over by the next. An object appears when its upload ends, be it by an error: then the stage is not done
+    # either, and the next attempt replaces it.
     folder, _, name = path.rpartition("/")
-    begun = f"{folder}/.{name}.{uuid.uuid4().hex}.partial" if local else path
+    begun = f"{folder}/.{name}.partial" if local else path
     try:
         system.create_dir(folder)
         with pq.ParquetWriter(begun, CLUSTERS_SCHEMA, filesystem=system, compression="zstd") as writer:
@@ -76,7 +76,7 @@ def cluster_rows(location: str | None, memory_bytes: int) -> Iterator[ClusterRow
             yield rows
             rows.flush()
         if local:
-            system.move(begun, path)
+            storage.publish(begun, location)
     except OSError as error:
         raise UserError(f"{location}: cannot be written: {error}") from error
     finally:

@@ -34,7 +34,8 @@ def next_death(config: Config, former: Collection[Death]) -> Death | None:
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
-        storage.write_bytes = dying(storage.write_bytes, set(former), write_end)
+        storage.write_bytes = dying(storage.write_bytes, 0, set(former), write_end)
+        storage.publish = dying(storage.publish, 1, set(former), write_end)
         os._exit(finish(config))
     os.close(write_end)
     with os.fdopen(read_end) as told:
@@ -57,17 +58,18 @@ def finish(config: Config) -> int:
     return 0
 
 
-def dying(write: Callable[[str, bytes], None], former: Collection[Death], words: int) -> Callable[[str, bytes], None]:
-    """`write`, which kills this process before or after writing."""
+def dying(write: Callable[..., None], location_at: int, former: Collection[Death], words: int) -> Callable[..., None]:
+    """`write`, which kills this process before or after writing; its argument number `location_at` is where."""
 
     def die(death: Death) -> None:
         if death not in former:
             os.write(words, json.dumps(death).encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def wrapped(location: str, content: bytes) -> None:
+    def wrapped(*arguments: str | bytes) -> None:
+        location = str(arguments[location_at])
         die((location, "before"))
-        write(location, content)
+        write(*arguments)
         die((location, "after"))
 
     return wrapped

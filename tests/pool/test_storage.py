@@ -157,3 +157,14 @@ def test_files_below_are_found_at_any_depth(tmp_path: Path) -> None:
     root = str(tmp_path)
     assert storage.files_below(root, ".xml") == [f"{root}/b.xml", f"{root}/day/one/a.xml"]
     assert storage.files_below(f"{root}/absent") == []
+
+
+def test_a_file_written_beside_its_place_is_published_whole(tmp_path: Path) -> None:
+    target, partial = tmp_path / "clusters.parquet", tmp_path / ".clusters.partial"
+    target.write_bytes(b"old")
+    partial.write_bytes(b"new")
+    storage.publish(str(partial), str(target))
+    assert target.read_bytes() == b"new"
+    assert not partial.exists()
+    with pytest.raises(UserError, match=r"clusters\.parquet: cannot be written: .*No such file"):
+        storage.publish(str(partial), str(target))
