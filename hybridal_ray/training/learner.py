@@ -107,13 +107,18 @@ class Learner:
             self.centres, self.counts = update_centres(self.centres, self.counts, torch.cat(latents))
         return sums
 
-    def predict(self, model: nn.Module, clips: Tensor, classes: Tensor) -> DetectorOutput:
+    def drawn_classes(self, instances: Tensor, weights: Tensor, actor_classes: Tensor) -> Tensor | None:
+        """What a detector that draws one class is told, see `clip_classes`; None for all others."""
+        told = isinstance(self.detector, ClassConditioned)
+        return clip_classes(instances, weights, actor_classes) if told else None
+
+    def predict(self, model: nn.Module, clips: Tensor, classes: Tensor | None) -> DetectorOutput:
         """Runs a model on clips in the training's precision.
 
         Args:
             model: `model` or `evaluated`.
             clips: (N, 3, T, H, W), in [-1, 1].
-            classes: (N,), told to a detector that draws one class; −1 where a clip has no actor.
+            classes: From `drawn_classes`.
         """
         if self.task.optimiser.channels_last:
             clips = clips.contiguous(memory_format=torch.channels_last_3d)
@@ -159,8 +164,7 @@ class Learner:
         if batch.crops is not None:
             clips, instances, weights = crop_clips(clips, instances, weights, batch.crops)
         clips = jitter_colours(clips, self.task.sampling.colour)
-        classes = clip_classes(instances, weights, batch.actor_classes)
-        output = self.predict(self.model, clips, classes)
+        output = self.predict(self.model, clips, self.drawn_classes(instances, weights, batch.actor_classes))
         terms = batch_loss(
             output,
             instances,

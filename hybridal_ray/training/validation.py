@@ -10,7 +10,6 @@ from hybridal_ray.detectors.interface import normalise
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.training.batches import ClipSource
 from hybridal_ray.training.learner import Learner
-from hybridal_ray.training.losses.actor_class import clip_classes
 from hybridal_ray.training.objective import batch_loss
 from hybridal_ray.training.sampling import ClipDraw, clip_starts
 from hybridal_ray.training.task import Session, State
@@ -46,7 +45,7 @@ def validation_loss(learner: Learner, source: ClipSource, draws: Sequence[ClipDr
     sums = torch.zeros(2, dtype=torch.float64, device=session.device)
     for draw in draws[session.rank :: session.world_size]:
         batch = source.batch([draw]).to(session.device)
-        classes = clip_classes(batch.instances, batch.weights, batch.actor_classes)
+        classes = learner.drawn_classes(batch.instances, batch.weights, batch.actor_classes)
         output = learner.predict(detector, normalise(batch.frames), classes)
         terms = batch_loss(
             output, batch.instances, batch.weights, batch.actor_classes, settings=learner.task.loss, progress=1.0
