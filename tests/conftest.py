@@ -1,11 +1,14 @@
 """Fixtures that several rooms share: one local Ray cluster for the session, and the folder of real videos."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from hybridal_ray import cli
 
 settings.register_profile("hybridal", deadline=None)  # machines are shared: how long an example takes says nothing
 settings.load_profile("hybridal")
@@ -34,6 +37,20 @@ def ray_cluster() -> Iterator[None]:
         for name, value in {**RAY_ENVIRONMENT, "PYTHONPATH": search_path.strip(os.pathsep)}.items():
             patch.setenv(name, value)
         yield from _cluster()
+
+
+@pytest.fixture
+def hybridal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Calls the command line; gives its exit code and what it wrote to stdout and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hybridal", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from small_pool import begin_run, write_settings, write_small_pool
 
-from hybridal_ray import cli
 from hybridal_ray.pool.tables import load_pool
 from hybridal_ray.report import pool_facts, run_report
 
@@ -17,20 +16,6 @@ TINY = [
     "detector.clip_frames=4", "detector.options={width: 8, pyramid_width: 8}", "training.epochs=1",
     "training.steps_per_epoch=1", "training.batch_size=2", "clustering.clusters=2", "scoring.passes=1",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def hybridal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Calls the command line; gives its exit code and what it wrote to stdout and stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hybridal", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call
 
 
 def told_in_one_line(result: tuple[int, str, str]) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hybridal_ray import cli
 from hybridal_ray.pool.decoding import VideoFacts
 from hybridal_ray.pool.tables import load_pool
 
@@ -16,20 +15,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "pool"))
 from encoded_videos import encode
 
 FACTS = VideoFacts(num_frames=12, fps=25.0, width=128, height=48)
-
-
-@pytest.fixture
-def hybridal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Calls the command line; gives its exit code and what it wrote to stdout and stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hybridal", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture

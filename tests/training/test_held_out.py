@@ -1,6 +1,7 @@
 """Oracles: properties of a division, over made-up groups; the ledger read by hand."""
 
 import dataclasses
+from typing import ClassVar
 
 import pyarrow as pa
 import pytest
@@ -55,7 +56,7 @@ def test_what_was_held_out_stays_so_when_more_is_labelled() -> None:
 
 class TestDivision:
     videos = tuple(video(name, name) for name in "abcd")
-    by_video: dict[str, VideoLabels] = {  # noqa: RUF012
+    by_video: ClassVar[dict[str, VideoLabels]] = {
         "a": {0: ()},
         "b": {3: (actor("t", 0, 0, 4, 4),)},
         "d": {5: ()},
