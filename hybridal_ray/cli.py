@@ -12,6 +12,7 @@ from hybridal_ray.commands.check import check
 from hybridal_ray.commands.evaluate import evaluate
 from hybridal_ray.commands.export import export
 from hybridal_ray.commands.ingest import ingest
+from hybridal_ray.commands.labels import labels
 from hybridal_ray.commands.predict import predict
 from hybridal_ray.commands.telling import tell_pool
 from hybridal_ray.commands.thresholds import thresholds
@@ -23,6 +24,7 @@ app.command()(predict)
 app.command()(evaluate)
 app.command()(thresholds)
 app.add_typer(export, name="export")
+app.add_typer(labels, name="labels")
 app.command()(check)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -59,14 +61,20 @@ def demo_pool(
 def run(
     config: Annotated[Path, typer.Option(help="YAML file.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="dotted.key=value", show_default=False)] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for people's labels instead of ending.")] = False,
+    accept_partial: Annotated[
+        bool, typer.Option("--accept-partial", help="Go on with the labels of a batch that are there.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the active-learning loop, on the cluster that RAY_ADDRESS names or a local one; again to continue."""
     from hybridal_ray.config import load_config
+    from hybridal_ray.labelling import Patience
     from hybridal_ray.loop import run_loop
 
     log = sys.stderr if as_json else sys.stdout
-    root = run_loop(load_config(config, overrides or []), say=lambda line: print(line, file=log, flush=True))
+    settings, patience = load_config(config, overrides or []), Patience(wait, accept_partial)
+    root = run_loop(settings, say=lambda line: print(line, file=log, flush=True), patience=patience)
     _tell_run(root, as_json)
 
 

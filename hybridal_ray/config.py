@@ -93,7 +93,7 @@ FREE_FIELDS = frozenset(
         "training.cache_mib", "training.loaders", "training.accumulate", "training.channels_last", "training.compile",
         "detector.feature_cache",
         "scoring.actors", "scoring.cpus_per_actor", "scoring.gpus_per_actor",
-        "scoring.seconds_per_video", "scoring.score_index",
+        "scoring.seconds_per_video", "scoring.score_index", "oracle.options", "oracle.poll_seconds",
     }
 )  # fmt: skip
 

@@ -160,7 +160,12 @@ class SelectionConfig(Section):
 class OracleConfig(Section):
     """Who labels, and what it costs."""
 
-    name: str = Field("simulated", description="Registered oracle.")
+    name: str = Field("simulated", description="Registered oracle, or package.module:Name.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Arguments of an oracle that asks people.")
+    overlap: float = Field(0.0, ge=0, le=1, description="Share of the frames that two people answer.")
+    clip_seconds: float = Field(4.0, gt=0, le=60, description="Length of the clip beside each frame.")
+    propose_above: float = Field(0.2, ge=0, le=1, description="The detector's boxes of higher score are shown.")
+    poll_seconds: float = Field(60.0, gt=0, description="How often a job that waits for people looks for labels.")
     seconds_per_video: float = Field(10.0, ge=0, description="Modelled labour of opening a video.")
     seconds_per_frame: float = Field(3.0, ge=0, description="Modelled labour of judging a frame.")
     seconds_per_box: float = Field(12.0, ge=0, description="Modelled labour of drawing and naming a box.")

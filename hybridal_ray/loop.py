@@ -6,11 +6,10 @@ Every stage ends with its marker, so a run that was killed anywhere goes on behi
 from hybridal_ray import cluster
 from hybridal_ray.config import FREE_FIELDS, Config
 from hybridal_ray.errors import UserError
-from hybridal_ray.oracles import ORACLES
+from hybridal_ray.labelling import END_AND_WAIT, Patience, StillWaiting, asks_people, people_of
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.demo import generate_demo_pool
 from hybridal_ray.pool.tables import Pool, load_pool
-from hybridal_ray.registry import resolve
 from hybridal_ray.rounds import Rounds, Say
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.selection.strategies import build_strategy
@@ -18,12 +17,13 @@ from hybridal_ray.tracking.mlflow_sync import RunStatus
 from hybridal_ray.tracking.provenance import write_provenance
 
 
-def run_loop(config: Config, say: Say = print) -> str:
+def run_loop(config: Config, say: Say = print, patience: Patience = END_AND_WAIT) -> str:
     """Runs the rounds of a configuration, or goes on with them where an earlier job stopped.
 
     Args:
         config: The run.
         say: Takes a line of progress.
+        patience: What to do while people have not answered; the run ends well where it is to wait without a machine.
 
     Returns:
         The run directory.
@@ -37,7 +37,7 @@ def run_loop(config: Config, say: Say = print) -> str:
     with RunStore(run_root) as store:
         store.open({**config.model_dump(mode="json"), "pool_identity": pool.identity()}, FREE_FIELDS)
         write_provenance(run_root, pool)
-        rounds = Rounds(config, pool, store, say)
+        rounds = Rounds(config, pool, store, say, patience)
         status: RunStatus = "FAILED"
         try:
             rounds.buy_first_labels()
@@ -51,6 +51,9 @@ def run_loop(config: Config, say: Say = print) -> str:
                     break
                 rounds.label(round_index)
             status = "FINISHED"
+        except StillWaiting as waiting:
+            status = "RUNNING"
+            say(str(waiting))
         finally:
             rounds.sync(status)
     return run_root
@@ -68,7 +71,9 @@ def open_pool(config: Config, say: Say) -> Pool:
         generate_demo_pool(location, videos=config.pool.demo.videos, seed=config.pool.demo.seed)
     pool = load_pool(location)
     validated = ["val"] if config.training.validation.source == "val" else []
-    for split in ("train", config.evaluation.split, *validated):
+    # People can begin with videos alone; what cannot be evaluated is then not.
+    evaluated = [] if asks_people(config) else [config.evaluation.split]
+    for split in ("train", *evaluated, *validated):
         if not pool.usable_videos(split):
             raise UserError(f"{location}/videos.parquet: no video of split {split!r} has status 'ok'")
     return pool
@@ -78,7 +83,8 @@ def _check(config: Config) -> None:
     """Finds what would fail hours later: unknown names, wrong options, a cluster that is too small."""
     build_strategy(config.selection.strategy, config.selection.options)
     build_strategy(config.selection.start_strategy, {})
-    resolve(config.oracle.name, ORACLES, field="oracle.name")
+    if asks_people(config):
+        people_of(config)
     pretrained = config.detector.pretrained
     if pretrained is not None and not storage.exists(config.locate(pretrained)):
         raise UserError(

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from hybridal_ray.config import Config, parse_config
+from hybridal_ray.labelling import awaited
 from hybridal_ray.pass_progress import duration, read_progress
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Pool, load_pool
@@ -95,6 +96,9 @@ def pool_facts(pool: Pool) -> dict[str, Any]:
 
 
 def _state(store: RunStore, config: Config) -> str:
+    if (waits := awaited(store)) is not None:
+        request, progress = waits
+        return f"round {request.for_round} waits for people: {progress.line()}; request in {request.directory}"
     statuses = store.status()
     if any(status.stage == "select" and (status.summary or {}).get("frames") == 0 for status in statuses):
         return "finished: the pool or the budget is used up"

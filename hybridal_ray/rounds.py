@@ -26,11 +26,9 @@ from hybridal_ray.config_values import (
 from hybridal_ray.detectors.checkpoint import load_detector
 from hybridal_ray.evaluation.detecting import DetectionSettings
 from hybridal_ray.evaluation.evaluator import evaluate_checkpoint
-from hybridal_ray.oracles import ORACLES
-from hybridal_ray.oracles.cost import CostModel, labour
+from hybridal_ray.labelling import END_AND_WAIT, Patience, asks_people, label_purchase
 from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.tables import Pool
-from hybridal_ray.registry import resolve
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.scoring.pool_part import seeded_part
 from hybridal_ray.scoring.pool_scorer import score_pool
@@ -60,12 +58,14 @@ class Rounds:
         pool: Its pool.
         store: Its directory.
         say: Takes a line of progress.
+        patience: What to do while people have not answered.
     """
 
     config: Config
     pool: Pool
     store: RunStore
     say: Say
+    patience: Patience = END_AND_WAIT
 
     def __post_init__(self) -> None:
         self.videos = VideoRows.usable(self.pool.videos, "train", self.pool.root)
@@ -116,6 +116,9 @@ class Rounds:
         config = self.config
         videos = self.pool.usable_videos(config.evaluation.split)
         ids = [video.video_id for video in videos]
+        if asks_people(config) and len(self.pool.tubes_of(ids)) == 0:
+            self._stage(round_index, "evaluate", lambda: self._not_evaluated(round_index))
+            return
         tell = self._now_and_then(f"round {round_index}: evaluate")
 
         def work() -> dict[str, Any]:
@@ -135,6 +138,12 @@ class Rounds:
             return {name: value for name, value in metrics.items() if isinstance(value, float) and "/" not in name}
 
         self._stage(round_index, "evaluate", work)
+
+    def _not_evaluated(self, round_index: int) -> dict[str, Any]:
+        reason = f"no video of split {self.config.evaluation.split!r} is labelled"
+        self.say(f"round {round_index}: evaluate is skipped: {reason}")
+        storage.write_json(self._directory(round_index, "evaluate/metrics.json"), {})
+        return {"skipped": reason}
 
     def score(self, round_index: int) -> None:
         """Scores every video of the training split by Monte Carlo Dropout; labelled ones for their latents."""
@@ -186,18 +195,15 @@ class Rounds:
         self._stage(round_index, "select", work, anew=self._picked_nothing(round_index))
 
     def label(self, round_index: int | None) -> None:
-        """Has the picked frames labelled, for the training of the next round."""
-        oracle = self.config.oracle
-        for_round = 0 if round_index is None else round_index + 1
+        """Has the picked frames labelled, for the training of the next round.
+
+        Raises:
+            StillWaiting: People have to answer first.
+        """
 
         def work() -> dict[str, Any]:
-            cost = CostModel(oracle.seconds_per_video, oracle.seconds_per_frame, oracle.seconds_per_box)
             truth = self.pool.tubes_of([video.video_id for video in self.videos])
-            annotator = resolve(oracle.name, ORACLES, field="oracle.name")(truth, cost, self.pool.looked_at)
-            picks = storage.read_table(self._directory(round_index, "selection.parquet"))
-            labels = annotator.label(picks, for_round)
-            ledger.append(self.store.root, f"round-{for_round:03d}", labels)
-            return vars(labour(labels)) | {}
+            return label_purchase(self.config, self.pool, self.store, self.say, self.patience, round_index, truth)
 
         self._stage(round_index, "label", work)
 
@@ -250,11 +256,13 @@ class Rounds:
         centres: Any,
     ) -> SelectionRequest:
         budget, labels = self.config.budget, self._labels(round_index)
+        labelled = ledger.labelled_frames(labels)
+        taken = sum(map(len, labelled.values()))
         left = [budget.max_frames_per_round] if round_index is not None else []
-        left.append(None if budget.max_frames is None else max(budget.max_frames - len(labels), 0))
+        left.append(None if budget.max_frames is None else max(budget.max_frames - taken, 0))
         return SelectionRequest(
             videos=self.videos,
-            labelled=ledger.labelled_frames(labels),
+            labelled=labelled,
             scores=scores,
             centres=centres,
             num_videos=num_videos,

@@ -171,7 +171,7 @@ class RunStore:
     def status(self) -> list[StageStatus]:
         """Every stage of the start and of the rounds begun so far, in the order in which they run."""
         statuses = []
-        for round_index in (None, *self._rounds_begun()):
+        for round_index in (None, *self.rounds_begun()):
             names = START_STAGES if round_index is None else ROUND_STAGES
             markers = set(storage.list_files(self.round_directory(round_index), suffix=_MARKER_SUFFIX))
             for name in names:
@@ -185,13 +185,14 @@ class RunStore:
 
         Labelling is not asked for: the last round of a run ends with its selection.
         """
-        return [index for index in self._rounds_begun() if self.stage(index, "select").done]
+        return [index for index in self.rounds_begun() if self.stage(index, "select").done]
 
     @property
     def _config_location(self) -> str:
         return storage.join(self.root, _CONFIG)
 
-    def _rounds_begun(self) -> list[int]:
+    def rounds_begun(self) -> list[int]:
+        """The rounds that have left anything at all, ascending."""
         system, path = storage.filesystem(storage.join(self.root, "rounds"))
         found = system.get_file_info(pafs.FileSelector(path, allow_not_found=True))
         names = (info.base_name for info in found if info.type == pafs.FileType.Directory)

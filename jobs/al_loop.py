@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a job runs in
 
 from hybridal_ray.config import load_config
 from hybridal_ray.errors import UserError
+from hybridal_ray.labelling import Patience
 from hybridal_ray.loop import run_loop
 from hybridal_ray.pool import storage
 from hybridal_ray.report import run_report
@@ -21,11 +22,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Runs the active-learning loop; again to continue it.")
     parser.add_argument("--config", required=True, help="YAML file, in the working directory of the job")
     parser.add_argument("overrides", nargs="*", help="dotted.key=value")
+    parser.add_argument("--wait", action="store_true", help="wait for people's labels instead of ending")
+    parser.add_argument("--accept-partial", action="store_true", help="go on with the labels that are there")
     arguments = parser.parse_args()
     try:
         config = load_config(arguments.config, arguments.overrides)
         _refuse_relative(config.root)
-        root = run_loop(config, say=lambda line: print(line, flush=True))
+        patience = Patience(arguments.wait, arguments.accept_partial)
+        root = run_loop(config, say=lambda line: print(line, flush=True), patience=patience)
         run_report(root).print()
     except UserError as error:
         print(f"al_loop: {error}", file=sys.stderr, flush=True)

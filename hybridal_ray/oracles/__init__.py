@@ -1,8 +1,10 @@
-"""Who answers when a frame is picked: the simulated annotator here, people later."""
+"""Who answers when a frame is picked: the simulated annotator at once, or people when they come to it."""
 
 from collections.abc import Callable, Mapping
 
-from hybridal_ray.oracles.interface import Oracle
+from hybridal_ray.oracles.files import FileOracle
+from hybridal_ray.oracles.interface import Oracle, WaitingOracle
 from hybridal_ray.oracles.simulated import SimulatedAnnotator
 
 ORACLES: Mapping[str, Callable[..., Oracle]] = {"simulated": SimulatedAnnotator}
+WAITING_ORACLES: Mapping[str, Callable[..., WaitingOracle]] = {"files": FileOracle}

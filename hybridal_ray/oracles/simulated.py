@@ -47,7 +47,8 @@ class SimulatedAnnotator:
             "seconds": self._cost.seconds(_opens_video(asked), boxes_per_frame),
             "boxes": pa.ListArray.from_arrays(pa.array(ends), actors),
         }
-        return pa.table(columns).cast(LABELS_SCHEMA)
+        unknown = {field.name: pa.nulls(len(asked), field.type) for field in LABELS_SCHEMA if field.name not in columns}
+        return pa.table({**columns, **unknown}).cast(LABELS_SCHEMA)
 
     def _refuse_unseen(self, asked: pa.Table) -> None:
         if self._looked_at is None:

@@ -1,13 +1,16 @@
 """The ledger: every labelled frame of a run, with when, by whom, at what cost, and the boxes on it.
 
-Append-only Parquet, one file a purchase. A labelled frame without boxes is a label too: it says that nobody
-acts there. A later row for the same frame supersedes an earlier one.
+Append-only Parquet, one file a purchase or a part of one. A labelled frame without boxes is a label too: it says
+that nobody acts there. A later row for the same frame supersedes an earlier one, save where `standing` says that the
+row never counts. A frame of which somebody said that it cannot be told is answered, but holds no label.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hybridal_ray.pool import storage
 
@@ -31,8 +34,20 @@ LABELS_SCHEMA = pa.schema(
         pa.field("source", pa.string(), nullable=False),
         pa.field("seconds", pa.float64(), nullable=True),
         pa.field("boxes", pa.list_(BOX_TYPE), nullable=False),
+        pa.field("answer", pa.string(), nullable=True),  # CANNOT_TELL; null: the boxes are the answer
+        pa.field("annotator", pa.string(), nullable=True),
+        pa.field("answered_at", pa.timestamp("ms", tz="UTC"), nullable=True),
+        pa.field("preannotation", pa.string(), nullable=True),  # of PREANNOTATIONS; null: there was none
+        pa.field("request", pa.string(), nullable=True),  # which request of people asked for the frame
+        pa.field("standing", pa.string(), nullable=True),  # of STANDINGS; null: counts until a later row does
     ]
 )
+
+CANNOT_TELL = "cannot tell"
+PREANNOTATIONS = ("accepted", "moved", "discarded")
+# Rows that are kept and never trained on: of a second annotator of the same frame, or older than a row before them.
+SECOND_OPINION, OUTDATED = "second opinion", "outdated"
+STANDINGS = (SECOND_OPINION, OUTDATED)
 
 
 @dataclass(frozen=True)
@@ -100,10 +115,22 @@ def labels_of_tubes(tubes: pa.Table, empty_frames: pa.Table | None = None) -> pa
     return pa.Table.from_pylist(rows, schema=LABELS_SCHEMA)
 
 
+def standing_rows(labels: pa.Table) -> pa.Table:
+    """The rows that hold what is known: of each answered frame the last that counts, in the order of the ledger."""
+    counts = labels.filter(pc.is_null(labels["standing"]))
+    facts = counts.select(["video_id", "frame"]).append_column("row", pa.array(np.arange(len(counts))))
+    last = facts.group_by(["video_id", "frame"]).aggregate([("row", "max")])["row_max"]
+    return counts.take(np.sort(last.to_numpy()))
+
+
 def labels_by_video(labels: pa.Table) -> dict[str, VideoLabels]:
-    """The ledger as training reads it: by video, then frame. The last row of a frame counts."""
+    """The ledger as training reads it: by video, then frame. The last row of a frame counts.
+
+    A frame whose last row says that it cannot be told is not there.
+    """
     by_video: dict[str, dict[int, tuple[LabelledBox, ...]]] = {}
-    for row in labels.to_pylist():
+    standing = standing_rows(labels)
+    for row in standing.filter(pc.is_null(standing["answer"])).to_pylist():
         actors = tuple(
             LabelledBox(box["tube_id"], box["class_id"], (box["x1"], box["y1"], box["x2"], box["y2"]), box["mask"])
             for box in row["boxes"]
@@ -113,7 +140,10 @@ def labels_by_video(labels: pa.Table) -> dict[str, VideoLabels]:
 
 
 def labelled_frames(labels: pa.Table) -> dict[str, tuple[int, ...]]:
-    """Which frames are labelled, by video, ascending: all that scoring and selection may know of labels."""
+    """Which frames are answered, by video, ascending: all that scoring and selection may know of labels.
+
+    Those that cannot be told are among them, since nobody is to be asked twice; `labels_by_video` leaves them out.
+    """
     frames: dict[str, set[int]] = {}
     for video_id, frame in zip(labels["video_id"].to_pylist(), labels["frame"].to_pylist(), strict=True):
         frames.setdefault(video_id, set()).add(frame)

@@ -3,7 +3,7 @@
 import functools
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.figure import Figure
 
@@ -16,6 +16,7 @@ from hybridal_ray.tracking.curves import learning_curve, loss_history
 from hybridal_ray.tracking.detections_sheet import detections_sheet
 from hybridal_ray.tracking.latent_map import latent_map
 from hybridal_ray.tracking.run_reader import (
+    RoundRecord,
     labelled_before,
     read_analysis,
     read_clusters,
@@ -50,7 +51,7 @@ def render_round(
     records = read_rounds(run_root, pool)[: round_index + 1]
     figures: dict[str, tuple[str, Callable[[], Figure | None]]] = {
         "training_loss.png": ("train", lambda: loss_history(records[round_index].history, round_index)),
-        "learning_curve.png": ("evaluate", lambda: learning_curve(records, full_supervision)),
+        "learning_curve.png": ("evaluate", lambda: _learning_curve(records, full_supervision)),
         "test_frames.png": ("evaluate", lambda: _test_frames(run_root, round_index, pool)),
         "latent_map.png": ("select", lambda: _latent_map(run_root, round_index)),
         "contact_sheet.png": ("select", lambda: _contact_sheet(run_root, round_index, pool)),
@@ -74,6 +75,10 @@ def _save(location: str, draw: Callable[[], Figure | None]) -> None:
         return
     if png is not None:
         storage.write_bytes(location, png)
+
+
+def _learning_curve(records: Sequence[RoundRecord], full_supervision: Mapping[str, float] | None) -> Figure | None:
+    return learning_curve(records, full_supervision) if any(record.metrics for record in records) else None
 
 
 def _test_frames(run_root: str, round_index: int, pool: Pool) -> Figure | None:

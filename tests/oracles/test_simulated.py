@@ -41,7 +41,8 @@ def labels_by_loop(tubes: list[dict[str, Any]], frames: list[tuple[str, int]], r
         seconds = 10.0 + len(boxes) + (0.0 if video_id in opened else 100.0)
         opened.add(video_id)
         facts = {"video_id": video_id, "frame": frame, "round": round_index, "source": "simulated"}
-        labels.append(facts | {"seconds": seconds, "boxes": boxes})
+        unknown = dict.fromkeys(LABELS_SCHEMA.names)
+        labels.append(unknown | facts | {"seconds": seconds, "boxes": boxes})
     return labels
 
 

@@ -1,0 +1,276 @@
+"""Having frames labelled: at once by an oracle that knows, or by people, for whom the run waits without a machine.
+
+People's answers come in whenever they like, by a command of their own; so what is added to the ledger is decided under
+a lock of its own, beside that of the run's job.
+"""
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hybridal_ray.config import Config, parse_config
+from hybridal_ray.config_values import actor_plan, plain
+from hybridal_ray.errors import UserError
+from hybridal_ray.evaluation.detecting import DetectionSettings
+from hybridal_ray.evaluation.predicting import predict_videos
+from hybridal_ray.oracles import ORACLES, WAITING_ORACLES
+from hybridal_ray.oracles.arrivals import Arrival, settle
+from hybridal_ray.oracles.cost import CostModel, labour
+from hybridal_ray.oracles.interface import Delivery, ToolUnreachable, WaitingOracle
+from hybridal_ray.oracles.progress import Progress, progress_of
+from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
+from hybridal_ray.pool.tables import Pool, load_pool
+from hybridal_ray.registry import resolve
+from hybridal_ray.requests.request import Request, read_request, request_exists
+from hybridal_ray.requests.writing import write_request
+from hybridal_ray.run_store import RunStore
+from hybridal_ray.tracking.provenance import read_provenance
+
+Say = Callable[[str], None]
+REQUEST = "request"  # directory of a round
+
+
+@dataclass(frozen=True)
+class Patience:
+    """What a job does while people have not answered all of a request.
+
+    Attributes:
+        wait: Looks again and again, instead of ending.
+        accept_partial: Goes on with what is answered.
+    """
+
+    wait: bool = False
+    accept_partial: bool = False
+
+
+END_AND_WAIT = Patience()
+
+
+class StillWaiting(Exception):
+    """People have not answered yet: the job ends well, and is started again later. The message says how."""
+
+
+def asks_people(config: Config) -> bool:
+    """Whether labels come from people."""
+    name = config.oracle.name
+    return name not in ORACLES and hasattr(_known(name), "send")
+
+
+def people_of(config: Config) -> WaitingOracle:
+    """The oracle of a configuration whose labels come from people.
+
+    Raises:
+        UserError: An option is none of its own.
+    """
+    try:
+        oracle: WaitingOracle = _known(config.oracle.name)(**config.oracle.options)
+    except TypeError as error:
+        raise UserError(f"oracle.options: {config.oracle.name}: {error}") from error
+    return oracle
+
+
+def open_run(root: str) -> tuple[RunStore, Config, Pool]:
+    """The directory of a run, its configuration and its pool, for reading and for labels that come in.
+
+    Raises:
+        UserError: There is no run, or its pool has moved away.
+    """
+    store = RunStore(root)
+    tree = {name: value for name, value in store.config().items() if name != "pool_identity"}
+    config = parse_config(tree, storage.join(root, "config.yaml"))
+    return store, config, load_pool(config.locate(config.pool.path))
+
+
+def label_purchase(
+    config: Config, pool: Pool, store: RunStore, say: Say, patience: Patience, round_index: int | None, truth: pa.Table
+) -> dict[str, Any]:
+    """Has the picks of a round labelled.
+
+    Args:
+        config: The run.
+        pool: Its pool.
+        store: Its directory.
+        say: Takes a line of progress.
+        patience: What to do while people have not answered.
+        round_index: Whose picks; None for those of the start.
+        truth: Tubes of the training videos, for an oracle that knows them.
+
+    Returns:
+        What the labels hold and what they cost.
+
+    Raises:
+        StillWaiting: People have to answer first.
+    """
+    if asks_people(config):
+        return _ask_people(config, pool, store, say, patience, round_index)
+    oracle, for_round = config.oracle, _for_round(round_index)
+    cost = CostModel(oracle.seconds_per_video, oracle.seconds_per_frame, oracle.seconds_per_box)
+    annotator = resolve(oracle.name, ORACLES, field="oracle.name")(truth, cost, pool.looked_at)
+    picks = storage.read_table(storage.join(store.round_directory(round_index), "selection.parquet"))
+    labels = annotator.label(picks, for_round)
+    ledger.append(store.root, f"round-{for_round:03d}", labels)
+    return asdict(labour(labels))
+
+
+def bring_in(store: RunStore, pool: Pool, delivery: Delivery) -> Arrival:
+    """Adds what a delivery holds that is new to the ledger of a run, in files that appear whole or not at all.
+
+    What cannot be taken is written to ``rejected/`` of the run first, so that it is never lost without a word.
+    """
+    with _ledger_lock(store.root):
+        closed = {_for_round(index) for index in (None, *store.rounds_begun()) if store.stage(index, "label").done}
+        open_round = max(closed, default=-1) + 1
+        arrival = settle(delivery, requests_of(store), pool, ledger.read(store.root), open_round, closed)
+        if arrival.rejected:
+            _write_rejected(store.root, arrival)
+        for round_index in sorted(set(arrival.rows["round"].to_pylist())):
+            rows = arrival.rows.filter(pc.equal(arrival.rows["round"], round_index))
+            ledger.append(store.root, _name_of_part(store.root, round_index, rows), rows)
+    return arrival
+
+
+def requests_of(store: RunStore) -> list[Request]:
+    """All requests that the run has made, in their order."""
+    directories = [storage.join(store.round_directory(index), REQUEST) for index in (None, *store.rounds_begun())]
+    return [read_request(directory) for directory in directories if request_exists(directory)]
+
+
+def awaited(store: RunStore) -> tuple[Request, Progress] | None:
+    """The request that the run waits for, and how far it is; None where it waits for none."""
+    for round_index in (None, *store.rounds_begun()):
+        directory = storage.join(store.round_directory(round_index), REQUEST)
+        if request_exists(directory) and not store.stage(round_index, "label").done:
+            request = read_request(directory)
+            return request, progress_of(request, ledger.read(store.root))
+    return None
+
+
+def _ask_people(
+    config: Config, pool: Pool, store: RunStore, say: Say, patience: Patience, round_index: int | None
+) -> dict[str, Any]:
+    oracle = people_of(config)
+    request = _request(config, pool, store, round_index)
+    for frame in request.left_out:
+        say(f"request {request.request}: frame {frame['frame']} of {frame['video_id']} is left out: {frame['reason']}")
+    while True:
+        how = _hand_out(oracle, request, store, pool, say)
+        with _ledger_lock(store.root):
+            labels = ledger.read(store.root)
+            progress = progress_of(request, labels)
+            # A request that nobody has answered was written by this very job: what is accepted are former ones.
+            if progress.complete or (patience.accept_partial and progress.answers):
+                return _close(request, labels, progress, store)
+        if not patience.wait:
+            again = "start the run again once they are there, or with --accept-partial to go on without the rest"
+            raise StillWaiting(f"waiting for people: {progress.line()}\n{how}\n{again}")
+        say(f"waiting for people: {progress.line()}")
+        sleep(config.oracle.poll_seconds)
+
+
+def _hand_out(oracle: WaitingOracle, request: Request, store: RunStore, pool: Pool, say: Say) -> str:
+    """Sends the request, unless that was done, and takes in what came back. Returns how labels come back."""
+    try:
+        how = oracle.send(request)
+        delivery = oracle.fetch(request)
+    except ToolUnreachable as error:
+        return f"the annotation tool cannot be reached: {error}; it is tried again"
+    if delivery is not None:
+        arrival = bring_in(store, pool, delivery)
+        for rejected in arrival.rejected:
+            say(rejected.line())
+    return how
+
+
+def _request(config: Config, pool: Pool, store: RunStore, round_index: int | None) -> Request:
+    """Writes the request of a round, unless it is there; the detector looks at the picked videos first."""
+    directory = storage.join(store.round_directory(round_index), REQUEST)
+    if request_exists(directory):
+        return read_request(directory)
+    picks = storage.read_table(storage.join(store.round_directory(round_index), "selection.parquet"))
+    for_round = _for_round(round_index)
+    labels = ledger.read(store.root)
+    return write_request(
+        directory,
+        picks,
+        pool,
+        labels.filter(pc.field("round") < for_round),
+        None if round_index is None else _predictions(config, pool, store, round_index, picks),
+        run=store.root,
+        run_identity=read_provenance(store.root).run_identity,
+        for_round=for_round,
+        overlap=config.oracle.overlap,
+        clip_seconds=config.oracle.clip_seconds,
+        min_score=config.oracle.propose_above,
+    )
+
+
+def _predictions(config: Config, pool: Pool, store: RunStore, round_index: int, picks: pa.Table) -> pa.Table:
+    """What the round's detector says of the picked videos (`PREDICTIONS_SCHEMA`)."""
+    location = storage.join(store.round_directory(round_index), REQUEST, "predictions.parquet")
+    picked = set(picks["video_id"].to_pylist())
+    if picked and not storage.exists(location):
+        predict_videos(
+            [video for video in pool.usable_videos("train") if video.video_id in picked],
+            storage.join(store.round_directory(round_index), "train/checkpoint"),
+            location,
+            num_classes=len(pool.classes),
+            settings=plain(DetectionSettings, config.evaluation),
+            plan=actor_plan(config),
+        )
+    return storage.read_table(location, PREDICTIONS_SCHEMA) if picked else PREDICTIONS_SCHEMA.empty_table()
+
+
+def _close(request: Request, labels: pa.Table, progress: Progress, store: RunStore) -> dict[str, Any]:
+    if not ledger.labels_by_video(labels):
+        raise UserError(
+            f"{store.root}: of all {progress.answers} answers none is a label, so there is nothing to train on; "
+            "expected at least one frame with an actor, or none, of any video; `hybridal labels import` takes it"
+        )
+    own = labels.filter(pc.field("round") == request.for_round)
+    return {**asdict(labour(own)), "asked_frames": progress.frames, "answered_frames": progress.answered}
+
+
+def _write_rejected(root: str, arrival: Arrival) -> None:
+    """The records as they came, and what is wrong with each; the same delivery again writes the same file."""
+    listed = [asdict(rejected) for rejected in arrival.rejected]
+    content = json.dumps(listed, indent=1, sort_keys=True, default=str).encode()
+    digest = hashlib.blake2b(content, digest_size=4).hexdigest()
+    stem = arrival.source.rstrip("/").rpartition("/")[2].rpartition(".")[0] or "delivery"
+    storage.write_bytes(storage.join(root, "rejected", f"{stem}-{digest}.json"), content + b"\n")
+
+
+def _name_of_part(root: str, round_index: int, rows: pa.Table) -> str:
+    """The next file of a round; the digest keeps two writers apart where an object store knows no lock."""
+    prefix = f"round-{round_index:03d}-"
+    parts = [name for name in storage.list_files(storage.join(root, "labels")) if f"/{prefix}" in name]
+    digest = hashlib.blake2b(json.dumps(rows.to_pylist(), default=str).encode(), digest_size=4).hexdigest()
+    return f"{prefix}{len(parts):05d}-{digest}"
+
+
+@contextmanager
+def _ledger_lock(root: str) -> Iterator[None]:
+    """Keeps others from adding to the ledger of a local run; an object store knows no such lock."""
+    if storage.is_uri(root):
+        yield
+        return
+    with (Path(root) / "labels.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _for_round(round_index: int | None) -> int:
+    return 0 if round_index is None else round_index + 1
+
+
+def _known(name: str) -> Any:
+    return resolve(name, {**ORACLES, **WAITING_ORACLES}, field="oracle.name")

@@ -1,0 +1,86 @@
+"""Runs whose labels come from people, by files. Oracles: the truth of the demo pool; the simulated annotator's run."""
+
+import json
+from pathlib import Path
+
+import pytest
+from scripted_people import answer, request_of, run_with_people, unlabelled_pool
+
+from hybridal_ray.labelling import Patience
+from hybridal_ray.pool import ledger
+from hybridal_ray.pool.tables import Pool, load_pool
+
+
+@pytest.fixture(scope="module")
+def truth(tiny_pool: Path) -> Pool:
+    return load_pool(str(tiny_pool))
+
+
+@pytest.fixture(scope="module")
+def bare_pool(tiny_pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unlabelled_pool(tiny_pool, tmp_path_factory.mktemp("bare") / "pool")
+
+
+def test_three_jobs_and_two_batches_make_two_rounds(hybridal, truth: Pool, bare_pool: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    said = run_with_people(tmp_path, bare_pool)
+    assert said[-1].startswith("waiting for people: 0 of 15 frames answered")
+    assert "hybridal labels import" in said[-1]
+    assert "round 0 waits for people: 0 of 15 frames" in json.loads(hybridal("status", run, "--json")[1])["state"]
+    first = request_of(run, None)
+    assert all(frame.proposed is None for frame in first.frames)
+
+    answer(first, truth, tmp_path / "first.json")
+    code, out, err = hybridal("labels", "import", run, tmp_path / "first.json", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["deliveries"][0]["added"] == 15
+    said = run_with_people(tmp_path, bare_pool)
+    assert "round 0: evaluate is skipped: no video of split 'test' is labelled" in said
+    assert said[-1].startswith("waiting for people: 0 of 8 frames answered")
+
+    second = request_of(run, 0)
+    assert all(frame.proposed is not None for frame in second.frames)
+    answer(second, truth, tmp_path / "second.json")
+    hybridal("labels", "import", run, tmp_path / "second.json")
+    said = run_with_people(tmp_path, bare_pool)
+    assert (run / "rounds/001/select.done.json").exists()
+    assert json.loads(hybridal("status", run, "--json")[1])["state"].startswith("finished after 2 rounds")
+    labels = ledger.labels_by_video(ledger.read(str(run)))
+    frames = {(frame.video_id, frame.frame) for frame in (*first.frames, *second.frames)}
+    assert {(video, frame) for video, of_video in labels.items() for frame in of_video} == frames
+    for row in truth.tubes.to_pylist():
+        if (row["video_id"], row["frame"]) in frames:
+            found = {(box.class_id, box.box[0]) for box in labels[row["video_id"]][row["frame"]]}
+            assert (row["class_id"], row["x1"]) in found
+
+
+def test_a_part_is_enough_where_the_user_says_so(hybridal, truth: Pool, bare_pool: Path, tmp_path: Path) -> None:
+    run, file = tmp_path / "run", tmp_path / "part.json"
+    run_with_people(tmp_path, bare_pool)
+    told = json.loads("{}")
+    answer(request_of(run, None), truth, file)
+    told = json.loads(file.read_text())
+    file.write_text(json.dumps({**told, "answers": told["answers"][:6]}))
+    hybridal("labels", "import", run, file)
+    assert run_with_people(tmp_path, bare_pool)[-1].startswith("waiting for people: 6 of 15 frames")
+    said = run_with_people(tmp_path, bare_pool, Patience(accept_partial=True))
+    # The part that was there is taken; the next request, which nobody has seen, is not skipped.
+    assert said[-1].startswith("waiting for people: 0 of 8 frames")
+    assert len(ledger.read(str(run))) == 6
+
+
+def test_a_job_that_waits_goes_on_by_itself(
+    hybridal, truth: Pool, bare_pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, naps = tmp_path / "run", []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        request = request_of(run, None if len(naps) == 1 else 0)
+        answer(request, truth, tmp_path / f"{len(naps)}.json")
+        hybridal("labels", "import", run, tmp_path / f"{len(naps)}.json")
+
+    monkeypatch.setattr("hybridal_ray.labelling.sleep", nap)
+    run_with_people(tmp_path, bare_pool, Patience(wait=True), oracle__poll_seconds=0.5)
+    assert naps == [0.5, 0.5]
+    assert (run / "rounds/001/select.done.json").exists()
