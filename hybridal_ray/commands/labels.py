@@ -17,7 +17,13 @@ MOST_LINES = 20  # of one kind that are printed; all of them are in the JSON
 @labels.command("import")
 def import_labels(
     run: RunRoot,
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Files of answers, as docs/people.md tells.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Of our own (.json, .parquet), Label Studio's or CVAT's.")
+    ],
+    annotator: Annotated[str | None, typer.Option(help="Who answered, where the files do not say.")] = None,
+    all_seen: Annotated[
+        bool, typer.Option("--all-seen", help="Of CVAT: images that were left as they were are answers too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Take in files of answers; what cannot be taken of them is told and kept, and does not stop the rest."""
@@ -28,7 +34,7 @@ def import_labels(
     told, unreadable = [], []
     for file in files:
         try:
-            delivery = read_delivery(file, requests_of(store))
+            delivery = read_delivery(file, requests_of(store), annotator=annotator, all_seen=all_seen)
         except UserError as error:
             unreadable.append(str(error))
             continue

@@ -1,6 +1,11 @@
-"""Answers in files of our own format: JSON, as a request's template shows it, or the same as a Parquet table."""
+"""Answers in files of our own format: JSON, as a request's template shows it, or the same as a Parquet table.
 
+A JSON file may as well be an export of Label Studio.
+"""
+
+import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,17 +14,22 @@ import pyarrow.parquet as pq
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.oracles.interface import AnswerRecord, Delivery, Rejected
+from hybridal_ray.oracles.label_studio_answers import delivery_of_export, is_label_studio
 from hybridal_ray.pool.untrusted import read_bounded
 
 KIND = "files"
 HEADER = ("request", "annotator")  # said once for all answers of a file
-MAX_ANSWERS = 1_000_000
+MARKS = {"task", "video_id", "data"}  # of which an answer, or a task of Label Studio, has one at least
 
 
-def read_answer_file(location: str) -> Delivery:
+def read_answer_file(location: str, sizes: Mapping[str, tuple[int, int]]) -> Delivery:
     """Reads a file of answers, ``.json`` or ``.parquet``.
 
-    Of a JSON file that is damaged, the answers before the damage are read, and the rest is told as unreadable.
+    Of a JSON file that is damaged, the answers that are whole are read, and the rest is told as unreadable.
+
+    Args:
+        location: The file.
+        sizes: Of the picture of each task, for Label Studio, which tells places in percent.
 
     Raises:
         UserError: There is no such file, or nothing in it has the shape of an answer.
@@ -27,14 +37,15 @@ def read_answer_file(location: str) -> Delivery:
     content = read_bounded(location)
     if location.endswith(".parquet"):
         return Delivery(location, KIND, _parquet_records(content, location))
+    text = content.decode("utf-8-sig", errors="replace")  # what is damaged is one record's, not the file's
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        text = content[: error.start].decode("utf-8", errors="ignore")
-    try:
-        return delivery_of(json.loads(content), location)
+        tree = json.loads(text)
+        damage: list[Rejected] = []
     except (ValueError, RecursionError) as error:
-        return _salvaged(text, location, error)
+        tree, damage = _salvaged(text, location, error)
+    listed = is_label_studio(tree)
+    delivery = delivery_of_export(tree, location, sizes) if listed else delivery_of(tree, location)
+    return dataclasses.replace(delivery, unreadable=[*delivery.unreadable, *damage])
 
 
 def delivery_of(tree: Any, source: str) -> Delivery:
@@ -49,7 +60,7 @@ def delivery_of(tree: Any, source: str) -> Delivery:
         raise UserError(f"{source}: answers: found {found}, expected a list of answers")
     header = {name: tree[name] for name in HEADER if isinstance(tree, Mapping) and tree.get(name) is not None}
     records, unreadable = [], []
-    for number, answer in enumerate(answers[:MAX_ANSWERS]):
+    for number, answer in enumerate(answers):
         record = f"answer {number}"
         if isinstance(answer, Mapping):
             own = {name: value for name, value in answer.items() if value is not None or name not in header}
@@ -60,36 +71,44 @@ def delivery_of(tree: Any, source: str) -> Delivery:
     return Delivery(source, KIND, records, unreadable)
 
 
-def _salvaged(text: str, location: str, error: Exception) -> Delivery:
-    """The answers of a damaged file that stand whole before the damage."""
-    decoder, answers = json.JSONDecoder(), []
-    start = text.find('"answers"')
-    place = text.find("[", max(start, 0))
-    if place < 0:
-        raise UserError(f"{location}: not valid JSON: {error}") from error
-    place += 1
-    while True:
-        while place < len(text) and text[place] in " \t\r\n,":
-            place += 1
+def _salvaged(text: str, location: str, error: Exception) -> tuple[Any, list[Rejected]]:
+    """The answers of a damaged file that are whole, and what lies between them.
+
+    Raises:
+        UserError: There is not one.
+    """
+    found: list[dict[str, Any]] = []
+    damage: list[Rejected] = []
+    place = 0
+    decoder = json.JSONDecoder()
+    start = text.find("[", max(text.find('"answers"'), 0)) + 1
+    for opening in re.finditer(r"\{", text):
+        if opening.start() < max(place, start):
+            continue
         try:
-            answer, place = decoder.raw_decode(text, place)
+            answer, end = decoder.raw_decode(text, opening.start())
         except (ValueError, RecursionError):
-            break
-        answers.append(answer)
-    header = {}
-    for name in HEADER:
-        found = text.find(f'"{name}"', 0, max(start, 0))
-        if found >= 0:
-            try:
-                header[name] = decoder.raw_decode(text, text.index(":", found) + 1 + 1)[0]
-            except (ValueError, RecursionError):
-                continue
-    whole = delivery_of({**header, "answers": answers}, location)
-    rest = text[place : place + 200]
-    damage = Rejected(
-        location, f"answer {len(answers)}", "file", repr(rest), f"the rest of a valid JSON file ({error})", content=rest
-    )
-    return Delivery(location, KIND, whole.records, [*whole.unreadable, damage])
+            continue
+        if not isinstance(answer, dict) or not answer.keys() & MARKS:
+            continue
+        damage += _damage(text, place or start, opening.start(), location, len(found), error)
+        found.append(answer)
+        place = end
+    if not found:
+        raise UserError(f"{location}: not valid JSON: {error}") from error
+    damage += _damage(text, place, len(text), location, len(found), error)
+    said = {name: re.search(rf'"{name}"\s*:\s*"([^"\\]*)"', text[:start]) for name in HEADER}
+    header = {name: match.group(1) for name, match in said.items() if match is not None}
+    return (found if is_label_studio(found) else {**header, "answers": found}), damage
+
+
+def _damage(text: str, start: int, end: int, location: str, number: int, error: Exception) -> list[Rejected]:
+    """What stands between two answers, unless it is what should."""
+    between = text[start:end].strip(" \t\r\n,")
+    if between in ("", "]", "]}") or "".join(between.split()) == "]}":
+        return []
+    expected = f"valid JSON ({error})"
+    return [Rejected(location, f"before answer {number}", "file", repr(between[:80]), expected, content=between)]
 
 
 def _parquet_records(content: bytes, location: str) -> list[AnswerRecord]:
