@@ -23,8 +23,10 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.detecting import DetectionSettings
 from hybridal_ray.evaluation.predicting import predict_videos
 from hybridal_ray.oracles import ORACLES, WAITING_ORACLES
+from hybridal_ray.oracles.agreement import agreement_of
 from hybridal_ray.oracles.arrivals import Arrival, settle
 from hybridal_ray.oracles.cost import CostModel, labour
+from hybridal_ray.oracles.cost_fit import fit_cost
 from hybridal_ray.oracles.interface import Delivery, ToolUnreachable, WaitingOracle
 from hybridal_ray.oracles.progress import Progress, progress_of
 from hybridal_ray.pool import ledger, storage
@@ -237,7 +239,15 @@ def _close(request: Request, labels: pa.Table, progress: Progress, store: RunSto
             "expected at least one frame with an actor, or none, of any video; `hybridal labels import` takes it"
         )
     own = labels.filter(pc.field("round") == request.for_round)
-    return {**asdict(labour(own)), "asked_frames": progress.frames, "answered_frames": progress.answered}
+    agreement, fitted = agreement_of(labels, request.request), fit_cost(labels)
+    return {
+        **asdict(labour(own)),
+        "asked_frames": progress.frames,
+        "answered_frames": progress.answered,
+        "cannot_tell": progress.cannot_tell,
+        **({} if agreement is None else agreement.figures()),
+        **({} if fitted is None else fitted.figures()),
+    }
 
 
 def _write_rejected(root: str, arrival: Arrival) -> None:

@@ -150,6 +150,12 @@ def labelled_before(run_root: str, round_index: int) -> frozenset[str]:
     return frozenset(labels.filter(pc.field("round") <= round_index)["video_id"].to_pylist())
 
 
+def read_start(run_root: str) -> dict[str, Any]:
+    """What is told of the labels that were bought before the first round; empty until they are there."""
+    location = storage.join(run_root, "start", "label.done.json")
+    return dict(_read_json_if(storage.exists(location), location) or {})
+
+
 def stage_is_done(run_root: str, round_index: int, stage: str) -> bool:
     """Whether a stage of a round has left its marker."""
     return storage.exists(_marker(run_root, round_index, stage))

@@ -1,12 +1,17 @@
 """Runs whose labels come from people, by files. Oracles: the truth of the demo pool; the simulated annotator's run."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from scripted_people import answer, request_of, run_with_people, unlabelled_pool
+from tiny_runs import CONFIG_FILE, overrides, picks
 
-from hybridal_ray.labelling import Patience
+from hybridal_ray.labelling import Patience, bring_in, open_run, requests_of
+from hybridal_ray.oracles.deliveries import read_delivery
 from hybridal_ray.pool import ledger
 from hybridal_ray.pool.tables import Pool, load_pool
 
@@ -84,3 +89,49 @@ def test_a_job_that_waits_goes_on_by_itself(
     run_with_people(tmp_path, bare_pool, Patience(wait=True), oracle__poll_seconds=0.5)
     assert naps == [0.5, 0.5]
     assert (run / "rounds/001/select.done.json").exists()
+
+
+@pytest.mark.slow
+def test_killed_at_every_step_of_asking_and_answering(
+    truth: Pool, tiny_pool: Path, bare_pool: Path, tmp_path: Path
+) -> None:
+    """Oracle: the run that nothing disturbed, told the same answers."""
+    whole, dying = tmp_path / "whole", tmp_path / "dying"
+    answers = dying / "answers"
+    answers.mkdir(parents=True)
+    settings = {"oracle__name": "files", "selection__strategy": "random"}
+    program = Path(__file__).with_name("dying_people.py")
+    command = [sys.executable, str(program), str(CONFIG_FILE), str(tiny_pool), str(answers)]
+    ended = subprocess.run(
+        [*command, *overrides(dying, bare_pool, **settings)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    deaths = [(Path(file).relative_to(dying / "run").as_posix(), moment) for file, moment in json.loads(ended.stdout)]
+    for file in ("start/request/request.json", "start/label.done.json", "rounds/000/request/request.json"):
+        assert {moment for name, moment in deaths if name == file} == {"before", "after"}
+    assert len({file for file, _ in deaths if file.startswith("labels/")}) == 2
+    assert len({file for file, _ in deaths if file.endswith(".mp4")}) == 15 + 8
+
+    for round_index in (None, 0):
+        run_with_people(whole, bare_pool, **settings)
+        answer(request_of(whole / "run", round_index), truth, tmp_path / "answers.json")
+        store, _, pool = open_run(str(whole / "run"))
+        bring_in(store, pool, read_delivery(str(tmp_path / "answers.json"), requests_of(store)))
+    run_with_people(whole, bare_pool, **settings)
+    for round_index in (None, 0, 1):
+        assert picks(dying / "run", round_index) == picks(whole / "run", round_index)
+    found, expected = (ledger.read(str(root / "run")).drop_columns(["request"]).to_pylist() for root in (dying, whole))
+    assert found == expected
+    for place in ("start", "rounds/000"):
+        names = [
+            sorted(file.name.partition("-")[2] for file in (root / "run" / place / "request/images").iterdir())
+            for root in (dying, whole)
+        ]
+        assert names[0] == names[1]
+    spoilt = [json.loads(file.read_text()) for file in (dying / "run/rejected").iterdir()]
+    assert [[one["field"] for one in of_file] for of_file in spoilt] == [["boxes"], ["boxes"]]
+    assert not list((dying / "run").rglob(".*.partial"))
