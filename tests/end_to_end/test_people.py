@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from scripted_people import answer, request_of, run_with_people, unlabelled_pool
@@ -62,7 +64,6 @@ def test_three_jobs_and_two_batches_make_two_rounds(hybridal, truth: Pool, bare_
 def test_a_part_is_enough_where_the_user_says_so(hybridal, truth: Pool, bare_pool: Path, tmp_path: Path) -> None:
     run, file = tmp_path / "run", tmp_path / "part.json"
     run_with_people(tmp_path, bare_pool)
-    told = json.loads("{}")
     answer(request_of(run, None), truth, file)
     told = json.loads(file.read_text())
     file.write_text(json.dumps({**told, "answers": told["answers"][:6]}))
@@ -89,6 +90,60 @@ def test_a_job_that_waits_goes_on_by_itself(
     run_with_people(tmp_path, bare_pool, Patience(wait=True), oracle__poll_seconds=0.5)
     assert naps == [0.5, 0.5]
     assert (run / "rounds/001/select.done.json").exists()
+
+
+def test_a_round_by_way_of_cvat(hybridal, truth: Pool, bare_pool: Path, tmp_path: Path) -> None:
+    """The data set of the request, annotated in its own XML as CVAT would export it."""
+    run = tmp_path / "run"
+    said = run_with_people(tmp_path, bare_pool, oracle__name="cvat-files", rounds=1)
+    assert "cvat.zip" in said[-1]
+    request = request_of(run, None)
+    with zipfile.ZipFile(run / "start/request/cvat.zip") as archive:
+        root = ElementTree.fromstring(archive.read("annotations.xml"))
+    told = {one["task"]: one for one in answer(request, truth, tmp_path / "answers.json")}
+    for image in root.iter("image"):
+        entry = told[image.attrib["name"].removesuffix(".png")]
+        for box in entry["boxes"]:
+            edges = dict(
+                zip(("xtl", "ytl", "xbr", "ybr"), (f"{box[e]:.2f}" for e in ("x1", "y1", "x2", "y2")), strict=True)
+            )
+            ElementTree.SubElement(image, "box", {"label": box["class"], "source": "manual", **edges})
+        if not entry["boxes"]:
+            ElementTree.SubElement(image, "tag", {"label": "no actor"})
+    ElementTree.ElementTree(root).write(tmp_path / "export.xml")
+    assert "15 added" in hybridal("labels", "import", run, tmp_path / "export.xml", "--annotator", "anna")[1]
+    assert run_with_people(tmp_path, bare_pool, oracle__name="cvat-files", rounds=1)[-1].startswith(
+        "round 0: select took"
+    )
+    labels = ledger.read(str(run))
+    assert set(labels["annotator"].to_pylist()) == {"anna"}
+    assert sum(map(len, labels["boxes"].to_pylist())) == sum(len(entry["boxes"]) for entry in told.values())
+
+
+def test_two_annotators_and_frames_that_cannot_be_told(hybridal, truth: Pool, bare_pool: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    settings = {"oracle__overlap": 0.2, "rounds": 1, "selection__strategy": "random"}
+    run_with_people(tmp_path, bare_pool, **settings)
+    request = request_of(run, None)
+    twice = {frame.task for frame in request.frames if frame.answers_wanted == 2}
+    assert len(twice) == 3
+    first = answer(request, truth, tmp_path / "anna.json")
+    first[0] |= {"answer": "cannot tell", "boxes": [], "seconds": 4.0}
+    second = [{**one, "annotator": "ben"} for one in first if one["task"] in twice]
+    for name, told in (("anna", first), ("ben", second)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(told))
+        out = hybridal("labels", "import", run, tmp_path / f"{name}.json")[1]
+    assert "3 added, 3 second opinions" in out
+    run_with_people(tmp_path, bare_pool, **settings)
+    summary = json.loads((run / "start/label.done.json").read_text())
+    assert (summary["agreement_mean_iou"], summary["agreement_frames"], summary["cannot_tell"]) == (1.0, 3, 1)
+    assert summary["fitted_seconds_per_box"] == pytest.approx(10)
+    assert summary["frames"] == 14
+    unknown = (request.frames[0].video_id, request.frames[0].frame)
+    labels = ledger.read(str(run))
+    assert unknown[1] not in ledger.labels_by_video(labels).get(unknown[0], {})
+    assert unknown not in picks(run, 0)
+    assert unknown[1] in ledger.labelled_frames(labels)[unknown[0]]
 
 
 @pytest.mark.slow
