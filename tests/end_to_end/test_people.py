@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from killed_jobs import start_job
 from scripted_people import answer, request_of, run_with_people, unlabelled_pool
 from tiny_runs import CONFIG_FILE, overrides, picks
 
@@ -59,6 +60,16 @@ def test_three_jobs_and_two_batches_make_two_rounds(hybridal, truth: Pool, bare_
         if (row["video_id"], row["frame"]) in frames:
             found = {(box.class_id, box.box[0]) for box in labels[row["video_id"]][row["frame"]]}
             assert (row["class_id"], row["x1"]) in found
+
+
+def test_a_job_that_has_asked_ends_well(bare_pool: Path, tmp_path: Path) -> None:
+    """The exit code of `jobs/al_loop.py`, by which a cluster knows that it may shrink."""
+    for _ in range(2):
+        job = start_job(tmp_path, bare_pool, {"PYTHONPATH": str(Path(__file__).parents[2])}, oracle__name="files")
+        said, _ = job.communicate(timeout=120)
+        assert job.returncode == 0, said
+        assert "waiting for people: 0 of 15 frames answered" in said
+        assert "round 0 waits for people" in said
 
 
 def test_a_part_is_enough_where_the_user_says_so(hybridal, truth: Pool, bare_pool: Path, tmp_path: Path) -> None:
