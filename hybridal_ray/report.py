@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.console import Console
 
-from hybridal_ray.config import Config, parse_config
-from hybridal_ray.labelling import awaited
+from hybridal_ray.config import Config
+from hybridal_ray.labelling import awaited, open_run
 from hybridal_ray.pass_progress import duration, read_progress
 from hybridal_ray.pool import storage
-from hybridal_ray.pool.tables import Pool, load_pool
+from hybridal_ray.pool.tables import Pool
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.tracking.rounds_table import round_rows, rounds_table
 from hybridal_ray.tracking.run_reader import RoundRecord, read_rounds
@@ -73,10 +73,7 @@ def run_report(root: str) -> RunReport:
     Raises:
         UserError: There is no run, or its pool has moved away.
     """
-    store = RunStore(root)
-    tree = {name: value for name, value in store.config().items() if name != "pool_identity"}
-    config = parse_config(tree, f"{root}/config.yaml")
-    pool = load_pool(config.locate(config.pool.path))
+    store, config, pool = open_run(root)
     return RunReport(root, _state(store, config), _progress(store), read_rounds(root, pool), config.tracking_uri)
 
 

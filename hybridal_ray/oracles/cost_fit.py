@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.optimize import nnls
+from scipy.optimize import least_squares, nnls
 
 from hybridal_ray.oracles.cost import CostModel
 
 TERMS = ("seconds_per_video", "seconds_per_frame", "seconds_per_box")
 LEAST_ANSWERS = 4  # one more than there are costs, or nothing could be said of the error
-FENCE = 3.0  # interquartile ranges above the upper quartile: somebody went for lunch
+# An answer that took this much longer than a robust fit explains was interrupted: somebody went for lunch.
+LUNCH_DEVIATIONS, LUNCH_SECONDS = 6.0, 60.0  # whichever is more; standard deviations, estimated by the median
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,7 @@ def fit_cost(labels: pa.Table) -> FittedCost | None:
     design, seconds = _observations(labels)
     if len(seconds) == 0:
         return None
-    low, high = np.quantile(seconds, [0.25, 0.75])
-    usual = seconds <= high + FENCE * max(high - low, 1.0)
+    usual = _uninterrupted(design, seconds)
     kept, taken = design[usual], seconds[usual]
     if len(taken) < LEAST_ANSWERS:
         return None
@@ -82,6 +82,19 @@ def fit_cost(labels: pa.Table) -> FittedCost | None:
         answers=len(taken),
         left_out=int((~usual).sum()),
     )
+
+
+def _uninterrupted(design: npt.NDArray[np.float64], seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """(N,), whether an answer took no longer than one that was not interrupted may."""
+    robust = least_squares(
+        lambda costs: design @ costs - seconds,
+        x0=np.full(len(TERMS), max(float(np.median(seconds)) / len(TERMS), 1e-3)),
+        bounds=(0, np.inf),
+        loss="soft_l1",
+    ).x
+    residuals = seconds - design @ robust
+    deviation = 1.4826 * float(np.median(np.abs(residuals)))  # that of a normal distribution with this median
+    return residuals <= max(LUNCH_DEVIATIONS * deviation, LUNCH_SECONDS)
 
 
 def _errors(design: npt.NDArray[np.float64], free: npt.NDArray[np.bool_], variance: float) -> dict[str, float | None]:
