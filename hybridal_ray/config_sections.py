@@ -161,6 +161,7 @@ class OracleConfig(Section):
     """Who labels, and what it costs."""
 
     name: str = Field("simulated", description="Registered oracle, or package.module:Name.")
+    start_from_pool: bool = Field(False, description="The labels that the pool's own training videos have come first.")
     options: dict[str, Any] = Field(default_factory=dict, description="Arguments of an oracle that asks people.")
     overlap: float = Field(0.0, ge=0, le=1, description="Share of the frames that two people answer.")
     clip_seconds: float = Field(4.0, gt=0, le=60, description="Length of the clip beside each frame.")

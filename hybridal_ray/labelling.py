@@ -25,7 +25,7 @@ from hybridal_ray.evaluation.predicting import predict_videos
 from hybridal_ray.oracles import ORACLES, WAITING_ORACLES
 from hybridal_ray.oracles.agreement import agreement_of
 from hybridal_ray.oracles.arrivals import Arrival, settle
-from hybridal_ray.oracles.cost import CostModel, labour
+from hybridal_ray.oracles.cost import CostModel, labour_facts
 from hybridal_ray.oracles.cost_fit import fit_cost
 from hybridal_ray.oracles.interface import Delivery, ToolUnreachable, WaitingOracle
 from hybridal_ray.oracles.progress import Progress, progress_of
@@ -121,7 +121,7 @@ def label_purchase(
     picks = storage.read_table(storage.join(store.round_directory(round_index), "selection.parquet"))
     labels = annotator.label(picks, for_round)
     ledger.append(store.root, f"round-{for_round:03d}", labels)
-    return _told(labels)
+    return labour_facts(labels)
 
 
 def bring_in(store: RunStore, pool: Pool, delivery: Delivery) -> Arrival:
@@ -241,19 +241,13 @@ def _close(request: Request, labels: pa.Table, progress: Progress, store: RunSto
     own = labels.filter(pc.field("round") == request.for_round)
     agreement, fitted = agreement_of(labels, request.request), fit_cost(labels)
     return {
-        **_told(own),
+        **labour_facts(own),
         "asked_frames": progress.frames,
         "answered_frames": progress.answered,
         "cannot_tell": progress.cannot_tell,
         **({} if agreement is None else agreement.figures()),
         **({} if fitted is None else fitted.figures()),
     }
-
-
-def _told(labels: pa.Table) -> dict[str, Any]:
-    """What labels hold; ``seconds`` of a stage is its own duration."""
-    facts = asdict(labour(labels))
-    return {"labour_seconds": facts.pop("seconds"), **facts}
 
 
 def _write_rejected(root: str, arrival: Arrival) -> None:

@@ -27,6 +27,7 @@ from hybridal_ray.detectors.checkpoint import load_detector
 from hybridal_ray.evaluation.detecting import DetectionSettings
 from hybridal_ray.evaluation.evaluator import evaluate_checkpoint
 from hybridal_ray.labelling import END_AND_WAIT, Patience, asks_people, label_purchase
+from hybridal_ray.oracles.own_labels import begin_with_own_labels, own_labels
 from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.tables import Pool
 from hybridal_ray.run_store import RunStore
@@ -71,7 +72,14 @@ class Rounds:
         self.videos = VideoRows.usable(self.pool.videos, "train", self.pool.root)
 
     def buy_first_labels(self) -> None:
-        """Picks and labels what the first round is trained on: random videos and frames, as in the paper."""
+        """Picks and labels what the first round is trained on: random videos and frames, as in the paper.
+
+        Labels that the pool has already take their place where the configuration says so.
+        """
+        if self.config.oracle.start_from_pool:
+            self._stage(START, "select", lambda: {"frames": len(own_labels(self.pool, self.videos))})
+            self._stage(START, "label", lambda: begin_with_own_labels(self.store.root, self.pool, self.videos))
+            return
         budget = self.config.budget
         videos = len(self.videos) if budget.start_videos == "all" else budget.start_videos
         longest = max(video.num_frames for video in self.videos)

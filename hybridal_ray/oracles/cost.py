@@ -80,3 +80,9 @@ def labour(labels: pa.Table) -> LabourSummary:
         videos=pc.count_distinct(known["video_id"]).as_py(),
         seconds=pc.sum(labels["seconds"], min_count=0).as_py(),
     )
+
+
+def labour_facts(labels: pa.Table) -> dict[str, float]:
+    """`labour` as a stage tells it, whose ``seconds`` are its own duration: here they are ``labour_seconds``."""
+    facts = asdict(labour(labels))
+    return {"labour_seconds": facts.pop("seconds"), **facts}

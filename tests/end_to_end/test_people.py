@@ -8,15 +8,17 @@ import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from killed_jobs import start_job
 from scripted_people import answer, request_of, run_with_people, unlabelled_pool
-from tiny_runs import CONFIG_FILE, overrides, picks
+from tiny_runs import CONFIG_FILE, labelled, overrides, picks
 
 from hybridal_ray.labelling import Patience, bring_in, open_run, requests_of
 from hybridal_ray.oracles.deliveries import read_delivery
 from hybridal_ray.pool import ledger
-from hybridal_ray.pool.tables import Pool, load_pool
+from hybridal_ray.pool.tables import Pool, load_pool, save_pool
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +103,21 @@ def test_a_job_that_waits_goes_on_by_itself(
     run_with_people(tmp_path, bare_pool, Patience(wait=True), oracle__poll_seconds=0.5)
     assert naps == [0.5, 0.5]
     assert (run / "rounds/001/select.done.json").exists()
+
+
+def test_labels_that_the_pool_has_can_come_first(tiny_pool: Path, truth: Pool, tmp_path: Path) -> None:
+    """A pool of which some frames are labelled: those are trained on, and others are asked for."""
+    few = truth.tubes.filter(pc.is_in(truth.tubes["frame"], pa.array([4, 9], pa.int32())))
+    rows = [{**row, "uri": str(tiny_pool / row["uri"])} for row in truth.videos.to_pylist()]
+    videos = pa.Table.from_pylist(rows, truth.videos.schema)
+    save_pool(Pool(str(tmp_path / "pool"), "partly", truth.classes, videos, few))
+    said = run_with_people(tmp_path, tmp_path / "pool", oracle__start_from_pool=True, budget__revisit_fraction=1)
+    assert said[-1].startswith("waiting for people: 0 of 8 frames")
+    train = {row["video_id"] for row in rows if row["split"] == "train"}
+    expected = {(row["video_id"], row["frame"]) for row in few.to_pylist() if row["video_id"] in train}
+    assert labelled(tmp_path / "run") == expected
+    assert not expected & set(picks(tmp_path / "run", 0))
+    assert any(known.frame in (4, 9) for v in request_of(tmp_path / "run", 0).videos.values() for known in v.known)
 
 
 def test_a_round_by_way_of_cvat(hybridal, truth: Pool, bare_pool: Path, tmp_path: Path) -> None:
