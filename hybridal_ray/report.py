@@ -15,6 +15,8 @@ from hybridal_ray.pass_progress import duration, read_progress
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Pool, load_pool
 from hybridal_ray.run_store import RunStore
+from hybridal_ray.stopping.criterion import End
+from hybridal_ray.stopping.end_file import read_end
 from hybridal_ray.tracking.rounds_table import round_rows, rounds_table
 from hybridal_ray.tracking.run_reader import RoundRecord, read_rounds
 
@@ -32,6 +34,7 @@ class RunReport:
         progress: How far the pass over videos is that comes next or is under way, None where none has begun.
         rounds: What is known of each round.
         tracking_uri: Where MLflow keeps its records of the run, or None.
+        end: What ended the run, None where it has not ended.
     """
 
     root: str
@@ -39,12 +42,14 @@ class RunReport:
     progress: dict[str, Any] | None
     rounds: Sequence[RoundRecord]
     tracking_uri: str | None
+    end: End | None
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain values."""
         return {
             "run": self.root,
             "state": self.state,
+            "end": None if self.end is None else asdict(self.end),
             "progress": self.progress,
             "tracking_uri": self.tracking_uri,
             "rounds": round_rows(self.rounds),
@@ -76,7 +81,8 @@ def run_report(root: str) -> RunReport:
     tree = {name: value for name, value in store.config().items() if name != "pool_identity"}
     config = parse_config(tree, f"{root}/config.yaml")
     pool = load_pool(config.locate(config.pool.path))
-    return RunReport(root, _state(store, config), _progress(store), read_rounds(root, pool), config.tracking_uri)
+    end, rounds = read_end(root), read_rounds(root, pool)
+    return RunReport(root, _state(store, config, end), _progress(store), rounds, config.tracking_uri, end)
 
 
 def pool_facts(pool: Pool) -> dict[str, Any]:
@@ -94,7 +100,11 @@ def pool_facts(pool: Pool) -> dict[str, Any]:
     }
 
 
-def _state(store: RunStore, config: Config) -> str:
+def _state(store: RunStore, config: Config, end: End | None) -> str:
+    if end is not None:
+        picked = store.stage(end.round, "select").summary()["frames"]
+        next_batch = "; selection.parquet of the last one is the next batch to label" if picked else ""
+        return f"finished after {end.round + 1} rounds, ended by {end.criterion}: {end.reason}{next_batch}"
     statuses = store.status()
     if any(status.stage == "select" and (status.summary or {}).get("frames") == 0 for status in statuses):
         return "finished: the pool or the budget is used up"
