@@ -30,7 +30,8 @@ class GainTooSmall:
 
     The slope of the learning curve as a criterion is of Laws and Schütze, "Stopping criteria for active learning of
     named entity recognition", COLING 2008; here it is against labour instead of labels, and a flat stretch that
-    may be chance does not count.
+    may be chance does not count. Nor does one of a detector that finds nothing at all: its figure is 0 whatever
+    videos are drawn, which an interval over draws of videos takes for certainty.
 
     Attributes:
         metric: Name of the figure, on the validation videos.
@@ -48,12 +49,10 @@ class GainTooSmall:
         if len(rounds) <= self.rounds:
             return None
         before, after = rounds[-1 - self.rounds], rounds[-1]
-        gain = gain_per_hour(
-            before.validation.get(self.metric),
-            after.validation.get(self.metric),
-            (after.labour_seconds - before.labour_seconds) / SECONDS_PER_HOUR,
-        )
-        if gain is None or not gain.high < self.per_hour:
+        reached = after.validation.get(self.metric)
+        hours = (after.labour_seconds - before.labour_seconds) / SECONDS_PER_HOUR
+        gain = gain_per_hour(before.validation.get(self.metric), reached, hours)
+        if gain is None or reached is None or reached.value == 0 or not gain.high < self.per_hour:
             return None
         return (
             f"{self.metric} on validation gained {gain.value:+.4f} a labelled hour since round {before.round}, "

@@ -53,6 +53,8 @@ def uncertain(*values: float | None) -> list[RoundFacts]:
         (GainTooSmall(METRIC, 0.05), rounds_of(0.5, 0.53, hours=0.5), False),  # 0.06 an hour
         (GainTooSmall(METRIC, 0.05), rounds_of(0.5, 0.51, half_width=0.03), False),  # up to 0.0524
         (GainTooSmall(METRIC, 0.05), rounds_of(0.5, 0.507, half_width=0.03), True),  # up to 0.0494
+        (GainTooSmall(METRIC, 0.05), rounds_of(0.0, 0.0), False),  # a detector that finds nothing yet
+        (GainTooSmall(METRIC, 0.05), rounds_of(0.5, 0.3), True),
         (GainTooSmall(METRIC, 0.05, rounds=2), rounds_of(0.5, 0.7), False),
         (GainTooSmall(METRIC, 0.05, rounds=2), rounds_of(0.5, 0.7, 0.58), True),  # 0.04 an hour over two
         (FlatUncertainty(0.1, rounds=2), uncertain(1.0, 1.0), False),
