@@ -4,10 +4,8 @@ from dataclasses import dataclass
 
 from hybridal_ray.pass_progress import read_progress
 from hybridal_ray.pool import storage
+from hybridal_ray.report import PASSES
 from hybridal_ray.run_store import RunStore
-
-# Where the stages that pass over videos leave their progress, below the round's directory.
-PASSES = {"evaluate": "evaluate/predictions", "validate": "validate/predictions", "score": "scores"}
 
 
 @dataclass(frozen=True)
