@@ -132,7 +132,7 @@ def _stages(
         forecasts.append(StageForecast(name, found.seconds * scale, basis))
     notes = list(trial.notes)
     if any(stage.basis.startswith("round") for stage in forecasts):
-        notes.append("taken from earlier rounds: that as many workers and actors are as fast as then")
+        notes.append("taken from earlier rounds: as many workers and actors as then are assumed, as fast as then")
     return forecasts, notes
 
 
