@@ -42,11 +42,15 @@ def test_a_new_run_is_foretold_by_a_trial(hybridal, undisturbed: Path, tiny_pool
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_under_way_is_foretold_by_its_rounds(tiny_pool: Path, tmp_path: Path) -> None:
+def test_a_run_under_way_is_foretold_by_its_rounds(hybridal, tiny_pool: Path, tmp_path: Path) -> None:
     run, _ = run_tiny(tmp_path, tiny_pool, rounds=1)
     before = files_of(tmp_path)
     told = forecast(tmp_path, tiny_pool, rounds=2)
+    code, out, _ = hybridal("run", "--config", CONFIG_FILE, "--dry-run", *overrides(tmp_path, tiny_pool, rounds=2))
     assert files_of(tmp_path) == before
+    assert code == 0
+    assert out.startswith(f"next round: 1\nto label before it: {told.to_label.frames} frames in ")
+    assert "\nit will then ask for up to: 8 frames in 4 videos, " in out
     assert told.round == 1
     assert told.to_label.picked
     assert told.notes[0] == "the run has ended, by rounds: this is what another round would cost"
