@@ -11,6 +11,7 @@ from rich.console import Console
 from hybridal_ray.commands.check import check
 from hybridal_ray.commands.evaluate import evaluate
 from hybridal_ray.commands.export import export
+from hybridal_ray.commands.forecast import tell_forecast
 from hybridal_ray.commands.ingest import ingest
 from hybridal_ray.commands.predict import predict
 from hybridal_ray.commands.telling import tell_pool
@@ -59,14 +60,19 @@ def demo_pool(
 def run(
     config: Annotated[Path, typer.Option(help="YAML file.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="dotted.key=value", show_default=False)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what the next round will cost.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the active-learning loop, on the cluster that RAY_ADDRESS names or a local one; again to continue."""
     from hybridal_ray.config import load_config
     from hybridal_ray.loop import run_loop
 
+    settings = load_config(config, overrides or [])
+    if dry_run:
+        tell_forecast(settings, as_json)
+        return
     log = sys.stderr if as_json else sys.stdout
-    root = run_loop(load_config(config, overrides or []), say=lambda line: print(line, file=log, flush=True))
+    root = run_loop(settings, say=lambda line: print(line, file=log, flush=True))
     _tell_run(root, as_json)
 
 

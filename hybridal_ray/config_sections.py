@@ -36,6 +36,8 @@ class BudgetConfig(Section):
     frames_per_video: int = Field(4, ge=1, description="A: frames bought in, and averaged into the score of, a video.")
     max_frames_per_round: int | None = Field(None, ge=1, description="No round buys more frames than this.")
     max_frames: int | None = Field(None, ge=1, description="The run ends when this many frames are labelled.")
+    max_videos: int | None = Field(None, ge=1, description="The run ends when this many videos have labels.")
+    max_seconds: float | None = Field(None, gt=0, description="The run ends when this much labour is used up.")
     revisit_fraction: float = Field(0.0, ge=0, le=1, description="Share of a round's videos that have labels already.")
 
 
@@ -155,6 +157,37 @@ class SelectionConfig(Section):
     options: dict[str, Any] = Field(default_factory=dict, description="Arguments of the strategy.")
     start_strategy: str = Field("random", description="Picks the first batch, when nothing is scored yet.")
     memory_mib: int = Field(1024, ge=1, description="Latents and clusters held at once; what is larger is streamed.")
+
+
+class TargetConfig(Section):
+    """Ends a run whose detector is as good as was asked for."""
+
+    metric: str = Field("frame_map@0.5", description="Figure on the split val.")
+    at_least: float = Field(gt=0, le=1)
+    surely: bool = Field(False, description="The lower end of its 95 % interval must reach the target.")
+
+
+class GainConfig(Section):
+    """Ends a run in which labels no longer pay."""
+
+    metric: str = Field("frame_map@0.5", description="Figure on the split val.")
+    per_hour: float = Field(gt=0, description="What the 95 % interval of the gain per labelled hour must lie below.")
+    rounds: int = Field(1, ge=1, description="Rounds over which the gain is taken.")
+
+
+class FlatUncertaintyConfig(Section):
+    """Ends a run whose detector is not getting surer of the pool."""
+
+    change: float = Field(0.02, gt=0, description="Largest change of the mean uncertainty, relative to it.")
+    rounds: int = Field(2, ge=1, description="Rounds over which it is taken.")
+
+
+class StoppingConfig(Section):
+    """What ends a run before `rounds` are done, beside the bounds of `budget`; the first that holds does."""
+
+    target: TargetConfig | None = None
+    gain: GainConfig | None = None
+    flat_uncertainty: FlatUncertaintyConfig | None = None
 
 
 class OracleConfig(Section):

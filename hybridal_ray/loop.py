@@ -12,6 +12,7 @@ from hybridal_ray.pool.demo import generate_demo_pool
 from hybridal_ray.pool.tables import Pool, load_pool
 from hybridal_ray.registry import resolve
 from hybridal_ray.rounds import Rounds, Say
+from hybridal_ray.run_end import check_stopping
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.selection.strategies import build_strategy
 from hybridal_ray.tracking.mlflow_sync import RunStatus
@@ -34,6 +35,7 @@ def run_loop(config: Config, say: Say = print) -> str:
     run_root = config.locate(config.run)
     _check(config)
     pool = open_pool(config, say)
+    check_stopping(config, pool)
     with RunStore(run_root) as store:
         store.open({**config.model_dump(mode="json"), "pool_identity": pool.identity()}, FREE_FIELDS)
         write_provenance(run_root, pool)
@@ -44,10 +46,12 @@ def run_loop(config: Config, say: Say = print) -> str:
             for round_index in range(config.rounds):
                 rounds.train(round_index)
                 rounds.evaluate(round_index)
+                rounds.validate(round_index)
                 rounds.score(round_index)
                 rounds.select(round_index)
+                last = rounds.is_last(round_index)
                 rounds.track(round_index)
-                if round_index + 1 == config.rounds or rounds.budget_is_spent(round_index):
+                if last:
                     break
                 rounds.label(round_index)
             status = "FINISHED"

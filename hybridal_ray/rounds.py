@@ -31,6 +31,8 @@ from hybridal_ray.oracles.cost import CostModel, labour
 from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.tables import Pool
 from hybridal_ray.registry import resolve
+from hybridal_ray.run_budget import RunBudget
+from hybridal_ray.run_end import VALIDATION, decide_end, mean_uncertainty, validates_apart
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.scoring.pool_part import seeded_part
 from hybridal_ray.scoring.pool_scorer import score_pool
@@ -39,6 +41,7 @@ from hybridal_ray.selection.request import Selection, SelectionRequest
 from hybridal_ray.selection.score_batches import ScoreBatches, ScoreParts
 from hybridal_ray.selection.selector import select
 from hybridal_ray.selection.strategies import build_strategy
+from hybridal_ray.stopping.end_file import keep_end, read_end
 from hybridal_ray.tracking.mlflow_sync import RunStatus, sync_run
 from hybridal_ray.tracking.round_report import render_round
 from hybridal_ray.training.seeding import pretrained_weights
@@ -113,10 +116,18 @@ class Rounds:
 
     def evaluate(self, round_index: int) -> None:
         """Measures the round's detector on the evaluation split, on the same kind of actors as scoring."""
+        self._measure(round_index, "evaluate", self.config.evaluation.split)
+
+    def validate(self, round_index: int) -> None:
+        """Measures it on the validation split too, where a stopping criterion asks for that."""
+        if validates_apart(self.config):
+            self._measure(round_index, "validate", VALIDATION)
+
+    def _measure(self, round_index: int, name: str, split: str) -> None:
         config = self.config
-        videos = self.pool.usable_videos(config.evaluation.split)
+        videos = self.pool.usable_videos(split)
         ids = [video.video_id for video in videos]
-        tell = self._now_and_then(f"round {round_index}: evaluate")
+        tell = self._now_and_then(f"round {round_index}: {name}")
 
         def work() -> dict[str, Any]:
             metrics = evaluate_checkpoint(
@@ -124,7 +135,7 @@ class Rounds:
                 self.pool.tubes_of(ids),
                 self.pool.classes,
                 self._checkpoint(round_index),
-                self._directory(round_index, "evaluate"),
+                self._directory(round_index, name),
                 settings=plain(DetectionSettings, config.evaluation),
                 plan=actor_plan(config),
                 feature_cache=feature_cache(config),
@@ -134,7 +145,7 @@ class Rounds:
             )
             return {name: value for name, value in metrics.items() if isinstance(value, float) and "/" not in name}
 
-        self._stage(round_index, "evaluate", work)
+        self._stage(round_index, name, work)
 
     def score(self, round_index: int) -> None:
         """Scores every video of the training split by Monte Carlo Dropout; labelled ones for their latents."""
@@ -161,7 +172,12 @@ class Rounds:
             )
             for video_id, reason in summary.failed.items():
                 self.say(f"round {round_index}: {video_id} could not be scored: {reason}")
-            return {"videos": summary.videos, "failed": summary.failed, "actor_restarts": summary.actor_restarts}
+            return {
+                "videos": summary.videos,
+                "failed": summary.failed,
+                "actor_restarts": summary.actor_restarts,
+                "mean_uncertainty": mean_uncertainty(self._directory(round_index, "scores")),
+            }
 
         self._stage(round_index, "score", work)
 
@@ -191,9 +207,9 @@ class Rounds:
         for_round = 0 if round_index is None else round_index + 1
 
         def work() -> dict[str, Any]:
-            cost = CostModel(oracle.seconds_per_video, oracle.seconds_per_frame, oracle.seconds_per_box)
             truth = self.pool.tubes_of([video.video_id for video in self.videos])
-            annotator = resolve(oracle.name, ORACLES, field="oracle.name")(truth, cost, self.pool.looked_at)
+            cost, looked_at = plain(CostModel, oracle), self.pool.looked_at
+            annotator = resolve(oracle.name, ORACLES, field="oracle.name")(truth, cost, looked_at)
             picks = storage.read_table(self._directory(round_index, "selection.parquet"))
             labels = annotator.label(picks, for_round)
             ledger.append(self.store.root, f"round-{for_round:03d}", labels)
@@ -201,12 +217,15 @@ class Rounds:
 
         self._stage(round_index, "label", work)
 
-    def budget_is_spent(self, round_index: int) -> bool:
-        """Whether the round picked nothing: the pool or the budget in frames is used up."""
-        spent = self._picked_nothing(round_index)
-        if spent:
-            self.say(f"round {round_index}: nothing is left to buy; the run ends here")
-        return spent
+    def is_last(self, round_index: int) -> bool:
+        """Whether a stopping criterion ends the run here; not asked once the round's labels have been bought."""
+        if round_index + 1 < self.config.rounds and self.store.stage(round_index, "label").done:
+            return False
+        end = decide_end(self.config, self.store, round_index)
+        if end is not None and end != read_end(self.store.root):
+            self.say(f"round {round_index}: the run ends here, by {end.criterion}: {end.reason}")
+        keep_end(self.store.root, end)
+        return end is not None
 
     def track(self, round_index: int) -> None:
         """Draws the round's figures and sends the round to MLflow; neither can fail the round."""
@@ -251,7 +270,7 @@ class Rounds:
     ) -> SelectionRequest:
         budget, labels = self.config.budget, self._labels(round_index)
         left = [budget.max_frames_per_round] if round_index is not None else []
-        left.append(None if budget.max_frames is None else max(budget.max_frames - len(labels), 0))
+        left.append(plain(RunBudget, budget).frames_left(labels))
         return SelectionRequest(
             videos=self.videos,
             labelled=ledger.labelled_frames(labels),
@@ -267,8 +286,11 @@ class Rounds:
         )
 
     def _keep(self, round_index: int | None, selection: Selection) -> dict[str, Any]:
+        config, labels = self.config, self._labels(round_index)
+        selection, bounded_by = plain(RunBudget, config.budget).cut(selection, labels, plain(CostModel, config.oracle))
         storage.write_table(self._directory(round_index, "selection.parquet"), selection.picks)
-        return {"videos": len(selection.picks["video_id"].unique()), "frames": len(selection.picks)}
+        videos = len(selection.picks["video_id"].unique())
+        return {"videos": videos, "frames": len(selection.picks), "bounded_by": bounded_by}
 
     def _labels(self, round_index: int | None) -> pa.Table:
         """The labels that a round may know: those bought for it and before it, none at the start."""
