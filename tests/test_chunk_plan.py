@@ -1,5 +1,6 @@
 """The plan of a pass. Oracles: Python's own sort; every video exactly once, counted in Python."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,27 @@ def test_size_left_to_the_plan_grows_with_the_root_of_the_pool(videos: int, size
 def test_pass_that_has_begun_keeps_the_size_that_was_left_to_the_plan(tmp_path: Path) -> None:
     videos = [video(f"{index:05d}") for index in range(6_401)]
     assert plan_chunks(videos, str(tmp_path), "auto").size == plan_chunks(videos, str(tmp_path), 5).size == 9
+
+
+def test_plan_of_a_pools_rows_holds_eight_bytes_a_video(tmp_path: Path) -> None:
+    count = 20_000
+    columns = {name: [name] * count for name in ("uri", "split", "group")} | {
+        "video_id": [f"video-{index:06d}" for index in range(count)],
+        **{name: [7] * count for name in ("num_frames", "width", "height")},
+    }
+    rows = VideoRows(pa.table(columns), "/pool")
+    del columns
+    in_arrow = pa.total_allocated_bytes()
+    tracemalloc.start()
+    try:
+        plan = plan_chunks(rows, str(tmp_path), "auto")
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert plan.order.nbytes == 8 * count
+    assert held < 8 * count + 50_000
+    assert peak < 20 * count + 400_000  # lengths, their negatives and the order, and a thousand rows at a time
+    assert pa.total_allocated_bytes() <= in_arrow
 
 
 def test_names_sort_as_the_parts_do_however_many_there_are() -> None:
