@@ -146,7 +146,9 @@ class ScoringConfig(Section):
     )
     cpus_per_actor: float = Field(1, gt=0)
     gpus_per_actor: float = Field(0, ge=0)
-    videos_per_chunk: int = Field(8, ge=1, description="Videos that an actor takes, and writes, at a time.")
+    videos_per_chunk: PositiveInt | Literal["auto"] = Field(
+        "auto", description="Videos that an actor takes, and writes, at a time; auto: 8, more in pools beyond 6,400."
+    )
     seconds_per_video: float = Field(600, gt=0, description="An actor that is longer at a video is ended.")
 
 
