@@ -35,7 +35,7 @@ from hybridal_ray.run_store import RunStore
 from hybridal_ray.scoring.pool_part import seeded_part
 from hybridal_ray.scoring.pool_scorer import score_pool
 from hybridal_ray.scoring.shortcuts import Shortcuts
-from hybridal_ray.selection.request import Selection, SelectionRequest
+from hybridal_ray.selection.request import Selection, SelectionRequest, measure_of
 from hybridal_ray.selection.score_batches import ScoreBatches, ScoreParts
 from hybridal_ray.selection.selector import select
 from hybridal_ray.selection.strategies import build_strategy
@@ -141,7 +141,8 @@ class Rounds:
         config = self.config
 
         def work() -> dict[str, Any]:
-            if not build_strategy(config.selection.strategy, config.selection.options).needs_scores:
+            strategy = build_strategy(config.selection.strategy, config.selection.options)
+            if not strategy.needs_scores:
                 return {"videos": 0, "failed": {}, "skipped": f"{config.selection.strategy} needs no scores"}
             scoring, tell = config.scoring, self._now_and_then(f"round {round_index}: score")
             summary = score_pool(
@@ -149,7 +150,7 @@ class Rounds:
                 ledger.labelled_frames(self._labels(round_index)),
                 self._checkpoint(round_index),
                 self._directory(round_index, "scores"),
-                settings=uncertainty_settings(config),
+                settings=uncertainty_settings(config, measure_of(strategy)),
                 shortcuts=plain(Shortcuts, scoring),
                 autocast=scoring_arithmetic(config),
                 run_seed=config.seed,
@@ -264,6 +265,7 @@ class Rounds:
             seed=self.config.seed * 1000 + (0 if round_index is None else round_index + 1),
             memory_mib=self.config.selection.memory_mib,
             clusters_to=self._directory(round_index, "clusters.parquet"),
+            round_index=round_index,
         )
 
     def _keep(self, round_index: int | None, selection: Selection) -> dict[str, Any]:

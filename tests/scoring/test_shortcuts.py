@@ -30,7 +30,7 @@ def passes_that(agree_from: int, asked: list[int]) -> Callable[[Seeds], MonteCar
         rising = torch.arange(6.0) / 6
         rows = [rising if seed >= agree_from or seed % 2 == 0 else 1 - rising for seed in seeds.ravel().tolist()]
         latents = torch.tensor([[float(seed)] for seed in seeds.ravel()]).mean(dim=0, keepdim=True)
-        return MonteCarloPasses(torch.stack(rows).view(1, -1, 6, 1, 1), latents)
+        return MonteCarloPasses(torch.stack(rows).view(1, -1, 6, 1, 1), latents, latents.softmax(dim=1))
 
     return run
 
