@@ -14,6 +14,7 @@ from hybridal_ray.registry import resolve
 from hybridal_ray.rounds import Rounds, Say
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.selection.strategies import build_strategy
+from hybridal_ray.start_scores import check_start
 from hybridal_ray.tracking.mlflow_sync import RunStatus
 from hybridal_ray.tracking.provenance import write_provenance
 
@@ -77,7 +78,7 @@ def open_pool(config: Config, say: Say) -> Pool:
 def _check(config: Config) -> None:
     """Finds what would fail hours later: unknown names, wrong options, a cluster that is too small."""
     build_strategy(config.selection.strategy, config.selection.options)
-    build_strategy(config.selection.start_strategy, {})
+    check_start(config)
     resolve(config.oracle.name, ORACLES, field="oracle.name")
     pretrained = config.detector.pretrained
     if pretrained is not None and not storage.exists(config.locate(pretrained)):

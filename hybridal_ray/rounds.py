@@ -39,6 +39,7 @@ from hybridal_ray.selection.request import Selection, SelectionRequest, measure_
 from hybridal_ray.selection.score_batches import ScoreBatches, ScoreParts
 from hybridal_ray.selection.selector import select
 from hybridal_ray.selection.strategies import build_strategy
+from hybridal_ray.start_scores import start_scores
 from hybridal_ray.tracking.mlflow_sync import RunStatus, sync_run
 from hybridal_ray.tracking.round_report import render_round
 from hybridal_ray.training.seeding import pretrained_weights
@@ -71,15 +72,18 @@ class Rounds:
         self.videos = VideoRows.usable(self.pool.videos, "train", self.pool.root)
 
     def buy_first_labels(self) -> None:
-        """Picks and labels what the first round is trained on: random videos and frames, as in the paper."""
+        """Picks and labels what the first round is trained on: random videos and frames, unless told otherwise."""
         budget = self.config.budget
         videos = len(self.videos) if budget.start_videos == "all" else budget.start_videos
         longest = max(video.num_frames for video in self.videos)
         frames = longest if budget.start_frames_per_video == "all" else budget.start_frames_per_video
 
         def pick() -> dict[str, Any]:
-            request = self._request(START, videos, frames, scores=None, centres=None)
-            return self._keep(START, select(self.config.selection.start_strategy, {}, request, in_process=True))
+            name, options = self.config.selection.start_strategy, self.config.selection.start_options
+            directory, classes = self.store.round_directory(START), len(self.pool.classes)
+            scores = start_scores(self.config, self.videos, classes, directory, self.say)
+            request = self._request(START, videos, frames, scores=scores, centres=None)
+            return self._keep(START, select(name, options, request, in_process=True))
 
         self._stage(START, "select", pick)
         self.label(START)
