@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.stats import entropy
 
 from hybridal_ray.scoring.uncertainty import frame_uncertainty
 
