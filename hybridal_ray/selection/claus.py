@@ -31,8 +31,9 @@ class Claus:
     Clusters are those of the detector's own centres; k-means finds some where it has none. Every video with a
     latent counts towards the size of its cluster, labelled or not.
 
-    The scores stream by once, and twice more where centres have to be found and the latents do not fit in the
-    memory of the request. Beyond a batch, what is held grows with the budget, not with the pool.
+    Rana and Rawat, *Hybrid Active Learning via Deep Clustering for Video Action Detection*, CVPR 2023. Cost: a scoring
+    pass; O(V·K·D). The scores stream by once, and twice more where centres have to be found and the latents do not fit
+    in the memory of the request. Beyond a batch, what is held grows with the budget, not with the pool.
 
     Args:
         clusters: K, for k-means; the centres of a checkpoint are used as they are.

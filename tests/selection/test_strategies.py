@@ -66,6 +66,13 @@ def test_every_registered_strategy_answers(name):
     assert len(picks) == 4
 
 
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_every_registered_strategy_tells_its_cost(name):
+    built = build_strategy(name, NECESSARY.get(name, {}))
+    told = [STRATEGIES[name].__doc__, type(built).__doc__, type(getattr(built, "videos", None)).__doc__]
+    assert any("Cost:" in text for text in told if text)
+
+
 def test_options_reach_the_constructor():
     strategy = build_strategy("claus", {"clusters": 7})
     assert isinstance(strategy, Claus)
