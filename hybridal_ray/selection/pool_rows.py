@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hybridal_ray.errors import UserError
+from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.selection.budgets import split_new_and_revisited
 from hybridal_ray.selection.latents import ROWS_AT_ONCE, latent_matrix, with_latent
 from hybridal_ray.selection.request import SelectionRequest
@@ -83,12 +84,14 @@ def read_pool(
         ValueError: The request holds no scores, or a video twice.
     """
     if not needs_scores:
-        ids = pa.table({"video_id": sorted(video.video_id for video in request.videos)})
+        ids = pa.table({"video_id": pa.array([video.video_id for video in request.videos], pa.string())})
         return _joined([ids], [_on_offer(ids, (), request, has_frames)], request)
     if request.scores is None:
         raise ValueError("the strategy needs scores, and there are none")
     read = list(dict.fromkeys(["video_id", *columns, *frame_columns]))
-    pieces, offered, held = [], [], 0
+    # So that there is a table even where there are no scores.
+    pieces = [pa.schema([SCORES_SCHEMA.field(name) for name in ("video_id", *columns)]).empty_table()]
+    offered, held = [np.zeros(0, dtype=bool)], 0
     for whole in request.scores.batches(read, ROWS_AT_ONCE):
         batch = with_latent(whole) if "latent" in columns else whole
         offered.append(_on_offer(batch, [*columns, *frame_columns], request, has_frames))
@@ -143,9 +146,6 @@ def _on_offer(
 
 
 def _joined(pieces: list[pa.Table], offered: list[Flags], request: SelectionRequest) -> PoolRows:
-    if not pieces:
-        empty = np.zeros(0, dtype=bool)
-        return PoolRows(pa.table({"video_id": pa.array([], pa.string())}), empty, empty)
     rows, on_offer = pa.concat_tables(pieces), np.concatenate(offered)
     order = pc.sort_indices(rows.select(["video_id"]), [("video_id", "ascending")])
     rows = rows.take(order).combine_chunks()

@@ -262,3 +262,36 @@ def test_the_measure_is_the_one_that_is_asked_for() -> None:
     found = scorer.uncertainty(video, frames)
     assert not found.empty.all()
     np.testing.assert_allclose(found.profile[~found.empty], 0.0, atol=1e-12)  # one pass agrees with itself
+
+
+class WholeDetector(nn.Module):
+    """The tiny detector without its split, and with torch's own dropout: it runs pass by pass."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.inner, self.inner_dropout = make_detector(), nn.Dropout3d(rate)
+        self.inner.dropout = self.inner_dropout
+
+    def forward(self, clips: Tensor) -> DetectorOutput:
+        return self.inner.decode(self.inner.encode(clips))
+
+
+def test_a_detector_that_runs_pass_by_pass_has_class_scores_too() -> None:
+    video, frames = make_video(12), make_frames(12)
+
+    def found(detector: nn.Module) -> np.ndarray:
+        scorer = VideoScorer(
+            detector.eval(),
+            SPEC,
+            SETTINGS,
+            run_seed=7,
+            round_index=1,
+            device=torch.device("cpu"),
+            clips_per_batch=3,
+        )
+        return scorer.uncertainty(video, frames).class_scores
+
+    split = make_detector()
+    split.dropout = ChannelDropout(0.0)
+    np.testing.assert_allclose(found(WholeDetector(0.0)), found(split), rtol=1e-5)  # without dropout, the same
+    assert (found(WholeDetector(0.5)) != found(split)).any()

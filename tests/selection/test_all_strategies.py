@@ -16,7 +16,7 @@ from hybridal_ray.selection.request import SelectionRequest, budget_in_frames, f
 from hybridal_ray.selection.score_batches import ScoreTable
 from hybridal_ray.selection.strategies import STRATEGIES, build_strategy, run_strategy
 
-FEW = settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 OPTIONS: dict[str, dict[str, Any]] = {
     "claus": {"restarts": 1},
     "clusters": {"restarts": 1},
@@ -75,6 +75,11 @@ class TestAnyStrategy:
 
     def test_with_no_budget_buys_nothing(self, name, options):
         assert len(run_strategy(name, options, whole_pool_request({}, num_videos=0)).picks) == 0
+
+
+@pytest.mark.parametrize("name", sorted(set(STRATEGIES) - {"claus", "clusters", "combined", "scheduled"}))
+def test_a_pool_without_scores_and_without_videos_is_an_empty_selection(name):
+    assert len(run_strategy(name, {}, make_request([], [])).picks) == 0
 
 
 def whole_pool_request(labelled: dict[str, list[int]], **changes: Any) -> SelectionRequest:
