@@ -125,6 +125,9 @@ class ScoringConfig(Section):
     """Monte Carlo Dropout over the pool (method §1 and §2)."""
 
     passes: int = Field(10, ge=1, description="R.")
+    measure: Literal["neg_log", "entropy", "bald", "neighbour_disagreement"] = Field(
+        "neg_log", description="Uncertainty of a pixel; some strategies bring their own (docs/strategies.md)."
+    )
     reading: Literal["mean_of_log", "log_of_mean"] = Field("mean_of_log", description="Reading of equation U.")
     reduction: Literal["mean", "sum"] = Field("mean", description="Over the predicted foreground of a frame.")
     foreground_threshold: float = Field(0.4, gt=0, lt=1, description="θ, on the mean probability.")
@@ -158,6 +161,10 @@ class SelectionConfig(Section):
     strategy: str = Field("claus", description="Registered strategy, or package.module:Name.")
     options: dict[str, Any] = Field(default_factory=dict, description="Arguments of the strategy.")
     start_strategy: str = Field("random", description="Picks the first batch, when nothing is scored yet.")
+    start_options: dict[str, Any] = Field(default_factory=dict, description="Arguments of start_strategy.")
+    start_latents: str | None = Field(
+        None, description="For a start_strategy that needs latents: 'pretrained', or a Parquet file of your own."
+    )
     memory_mib: int = Field(1024, ge=1, description="Latents and clusters held at once; what is larger is streamed.")
 
 

@@ -5,6 +5,7 @@ Every stage ends with its marker, so a run that was killed anywhere goes on behi
 
 from hybridal_ray import cluster
 from hybridal_ray.config import FREE_FIELDS, Config
+from hybridal_ray.config_values import uncertainty_settings
 from hybridal_ray.errors import UserError
 from hybridal_ray.oracles import ORACLES
 from hybridal_ray.pool import storage
@@ -14,7 +15,9 @@ from hybridal_ray.registry import resolve
 from hybridal_ray.rounds import Rounds, Say
 from hybridal_ray.run_end import check_stopping
 from hybridal_ray.run_store import RunStore
+from hybridal_ray.selection.request import measure_of
 from hybridal_ray.selection.strategies import build_strategy
+from hybridal_ray.start_scores import check_start
 from hybridal_ray.tracking.mlflow_sync import RunStatus
 from hybridal_ray.tracking.provenance import write_provenance
 
@@ -80,8 +83,8 @@ def open_pool(config: Config, say: Say) -> Pool:
 
 def _check(config: Config) -> None:
     """Finds what would fail hours later: unknown names, wrong options, a cluster that is too small."""
-    build_strategy(config.selection.strategy, config.selection.options)
-    build_strategy(config.selection.start_strategy, {})
+    uncertainty_settings(config, measure_of(build_strategy(config.selection.strategy, config.selection.options)))
+    check_start(config)
     resolve(config.oracle.name, ORACLES, field="oracle.name")
     pretrained = config.detector.pretrained
     if pretrained is not None and not storage.exists(config.locate(pretrained)):

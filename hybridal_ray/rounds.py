@@ -37,10 +37,11 @@ from hybridal_ray.run_store import RunStore
 from hybridal_ray.scoring.pool_part import seeded_part
 from hybridal_ray.scoring.pool_scorer import score_pool
 from hybridal_ray.scoring.shortcuts import Shortcuts
-from hybridal_ray.selection.request import Selection, SelectionRequest
+from hybridal_ray.selection.request import Selection, SelectionRequest, measure_of
 from hybridal_ray.selection.score_batches import ScoreBatches, ScoreParts
 from hybridal_ray.selection.selector import select
 from hybridal_ray.selection.strategies import build_strategy
+from hybridal_ray.start_scores import start_scores
 from hybridal_ray.stopping.end_file import keep_end, read_end
 from hybridal_ray.tracking.mlflow_sync import RunStatus, sync_run
 from hybridal_ray.tracking.round_report import render_round
@@ -74,15 +75,18 @@ class Rounds:
         self.videos = VideoRows.usable(self.pool.videos, "train", self.pool.root)
 
     def buy_first_labels(self) -> None:
-        """Picks and labels what the first round is trained on: random videos and frames, as in the paper."""
+        """Picks and labels what the first round is trained on: random videos and frames, unless told otherwise."""
         budget = self.config.budget
         videos = len(self.videos) if budget.start_videos == "all" else budget.start_videos
         longest = max(video.num_frames for video in self.videos)
         frames = longest if budget.start_frames_per_video == "all" else budget.start_frames_per_video
 
         def pick() -> dict[str, Any]:
-            request = self._request(START, videos, frames, scores=None, centres=None)
-            return self._keep(START, select(self.config.selection.start_strategy, {}, request, in_process=True))
+            name, options = self.config.selection.start_strategy, self.config.selection.start_options
+            directory, classes = self.store.round_directory(START), len(self.pool.classes)
+            scores = start_scores(self.config, self.videos, classes, directory, self.say)
+            request = self._request(START, videos, frames, scores=scores, centres=None)
+            return self._keep(START, select(name, options, request, in_process=True))
 
         self._stage(START, "select", pick)
         self.label(START)
@@ -152,7 +156,8 @@ class Rounds:
         config = self.config
 
         def work() -> dict[str, Any]:
-            if not build_strategy(config.selection.strategy, config.selection.options).needs_scores:
+            strategy = build_strategy(config.selection.strategy, config.selection.options)
+            if not strategy.needs_scores:
                 return {"videos": 0, "failed": {}, "skipped": f"{config.selection.strategy} needs no scores"}
             scoring, tell = config.scoring, self._now_and_then(f"round {round_index}: score")
             summary = score_pool(
@@ -160,7 +165,7 @@ class Rounds:
                 ledger.labelled_frames(self._labels(round_index)),
                 self._checkpoint(round_index),
                 self._directory(round_index, "scores"),
-                settings=uncertainty_settings(config),
+                settings=uncertainty_settings(config, measure_of(strategy)),
                 shortcuts=plain(Shortcuts, scoring),
                 autocast=scoring_arithmetic(config),
                 run_seed=config.seed,
@@ -283,6 +288,7 @@ class Rounds:
             seed=self.config.seed * 1000 + (0 if round_index is None else round_index + 1),
             memory_mib=self.config.selection.memory_mib,
             clusters_to=self._directory(round_index, "clusters.parquet"),
+            round_index=round_index,
         )
 
     def _keep(self, round_index: int | None, selection: Selection) -> dict[str, Any]:
