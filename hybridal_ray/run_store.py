@@ -22,6 +22,11 @@ from hybridal_ray.pool import storage
 
 logger = logging.getLogger(__name__)
 
+
+class RunInUseError(UserError):
+    """Another job works on the run."""
+
+
 START_STAGES = ("select", "label")
 ROUND_STAGES = ("train", "evaluate", "score", "select", "label")
 
@@ -232,7 +237,7 @@ def _take_lock(directory: Path, root: str) -> IO[bytes] | None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         lock.close()
-        raise UserError(f"{root}: another job is working on this run; wait for it or stop it") from error
+        raise RunInUseError(f"{root}: another job is working on this run; wait for it or stop it") from error
     except OSError as error:
         lock.close()
         logger.warning("%s cannot be locked (%s): run only one job on it at a time", root, error)
