@@ -128,7 +128,7 @@ class RunStore:
         system, path = storage.filesystem(self.root)
         self._refuse_strangers(system, path)
         if isinstance(system, pafs.LocalFileSystem) and self._lock is None:
-            self._lock = _take_lock(Path(path), self.root)
+            self._lock = take_lock(Path(path), self.root)
         text = yaml.safe_dump(_plain(resolved), sort_keys=False, allow_unicode=True)
         # Compared as it will be read back, so that a tuple and the list it becomes are no difference.
         new = yaml.safe_load(text)
@@ -228,8 +228,16 @@ class RunStore:
             )
 
 
-def _take_lock(directory: Path, root: str) -> IO[bytes] | None:
-    """Locks a local run for this process; None where the file system knows no locks."""
+def take_lock(directory: Path, root: str) -> IO[bytes] | None:
+    """Locks a local directory for this process until the file is closed; None where the file system knows no locks.
+
+    Args:
+        directory: Is created where it is not there.
+        root: Its name, for messages.
+
+    Raises:
+        RunInUseError: Another process holds the lock.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     lock = (directory / _LOCK).open("ab")
     try:

@@ -33,7 +33,10 @@ def compare(
     if Path(what[0]).suffix in (".yaml", ".yml"):
         if metrics or out:
             raise UserError("--metric and --out are for existing runs; a file has the fields metrics and out")
-        _tell(_of_file(what[0], what[1:], report_only, as_json), as_json)
+        report = _of_file(what[0], what[1:], report_only, as_json)
+        _tell(report, as_json)
+        if not (report_only or all(curve.finished for curve in report.answer.curves)):
+            raise typer.Exit(1)
         return
     if report_only:
         raise UserError(f"--report-only: expected the file of a comparison (.yaml), found {what[0]!r}")

@@ -293,8 +293,6 @@ def _need(lines: Mapping[int, _Line], share: float, ceiling: float) -> Need:
 
 
 def _shares(lines: Mapping[int, _Line], budgets: Sequence[float], ceiling: float) -> dict[float, Estimate]:
-    if ceiling <= 0:
-        return {}
     shares = {}
     for at in budgets:
         values = [value_at(line.percent, line.values, at) for line in lines.values()]

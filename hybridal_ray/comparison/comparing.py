@@ -1,6 +1,8 @@
 """Runs a comparison, or goes on with it: does the jobs that are left, and keeps the report up to date."""
 
+import contextlib
 import time
+from pathlib import Path
 
 from hybridal_ray.comparison.comparison_file import Comparison
 from hybridal_ray.comparison.report import Report, report_on
@@ -10,6 +12,7 @@ from hybridal_ray.config import Config
 from hybridal_ray.loop import open_pool
 from hybridal_ray.pool import storage
 from hybridal_ray.rounds import Say
+from hybridal_ray.run_store import take_lock
 from hybridal_ray.tracking.comparison_run import MemberRun, sync_comparison
 from hybridal_ray.tracking.mlflow_sync import RunStatus
 from hybridal_ray.tracking.provenance import write_provenance
@@ -30,8 +33,16 @@ def compare(comparison: Comparison, say: Say = print) -> Report:
         The report, which also lies in the directory of the comparison.
 
     Raises:
-        UserError: A pool is missing, the cluster has no room for a run, or the directory cannot be written.
+        UserError: A pool is missing, the cluster has no room for a run, the directory cannot be written, or another
+            process works on the comparison.
     """
+    if storage.is_uri(comparison.directory):
+        return _compare(comparison, say)
+    with take_lock(Path(comparison.directory), comparison.directory) or contextlib.nullcontext():
+        return _compare(comparison, say)
+
+
+def _compare(comparison: Comparison, say: Say) -> Report:
     runs = plan_runs(comparison)
     for config in {run.config.pool.path: run.config for run in runs}.values():
         open_pool(config, say)

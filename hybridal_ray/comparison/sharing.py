@@ -112,7 +112,8 @@ def copy_first_round(first: FirstRound, store: RunStore) -> None:
     """Copies the stages of a finished first round that a run has not done yet.
 
     The marker of a stage is copied when all else of it is there, so that a copy that was cut off at any point is
-    gone on with, or done again by the run itself, which comes to the same.
+    gone on with, or done again by the run itself, which comes to the same. A run that has trained by itself goes on
+    with what it has made: on a GPU, the same training twice gives weights that differ in their last digits.
 
     Args:
         first: Finished.
@@ -122,6 +123,8 @@ def copy_first_round(first: FirstRound, store: RunStore) -> None:
     for round_index, name in first.stages:
         taken, own = source.stage(round_index, name), store.stage(round_index, name)
         if own.done:
+            if round_index is not None and storage.read_bytes(own.marker) != storage.read_bytes(taken.marker):
+                return
             continue
         for file in _files_of(first.root, round_index, name):
             storage.write_bytes(storage.join(store.root, file), storage.read_bytes(storage.join(first.root, file)))
