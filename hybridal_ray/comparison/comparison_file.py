@@ -27,13 +27,14 @@ ALL_LABELS = (
 
 def _as_overrides(given: Any) -> Any:
     """A mapping, nested or dotted, as ``dotted.key=value``; what is no mapping is left to the check of the type."""
-    return [f"{field}={json.dumps(value)}" for field, value in _leaves(given)] if isinstance(given, Mapping) else given
+    return [f"{field}={json.dumps(value)}" for field, value in leaves(given)] if isinstance(given, Mapping) else given
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields of nested mappings by dotted name; lists and empty mappings are leaves."""
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hybridal_ray.comparison.comparison_file import leaves
 from hybridal_ray.config import Config
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
@@ -160,19 +161,9 @@ def _asks_of_scoring(config: Config) -> Any:
 
 
 def _decided_by(config: Config, left_out: Collection[str]) -> dict[str, Any]:
-    """All fields of a configuration, by dotted name, but those that are left out."""
-    return dict(_fields(config.model_dump(mode="json"), left_out))
-
-
-def _fields(tree: Mapping[str, Any], left_out: Collection[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        field = f"{prefix}{key}"
-        if field in left_out:
-            continue
-        if isinstance(value, Mapping) and value:
-            yield from _fields(value, left_out, f"{field}.")
-        else:
-            yield field, value
+    """All fields of a configuration, by dotted name, but those that are left out, sections among them."""
+    fields = leaves(config.model_dump(mode="json"))
+    return {name: value for name, value in fields if not any(f"{name}.".startswith(f"{out}.") for out in left_out)}
 
 
 def _key(decided_by: Mapping[str, Any]) -> str:

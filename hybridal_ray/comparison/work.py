@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from hybridal_ray.comparison.comparison_file import FULL, Comparison
+from hybridal_ray.comparison.comparison_file import FULL, Comparison, leaves
 from hybridal_ray.comparison.sharing import FirstRound, copy_first_round, is_begun_alike, share_first_rounds
 from hybridal_ray.config import FREE_FIELDS, Config
 from hybridal_ray.errors import UserError
@@ -97,9 +97,12 @@ def plan_jobs(comparison: Comparison, runs: Sequence[PlannedRun]) -> list[Job]:
 
 
 def is_finished(directory: str, run: PlannedRun) -> bool:
-    """Whether a run has come to its end under the configuration that it has now."""
+    """Whether a run has come to its end under the configuration that it has now; fields that are new do not count."""
     location = _finished(directory, run.name)
-    return storage.exists(location) and storage.read_json(location) == _identity(run)
+    if not storage.exists(location):
+        return False
+    now = dict(leaves(_identity(run)))
+    return all(name in now and now[name] == value for name, value in leaves(storage.read_json(location)))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ METRIC = "frame_map@0.5"
 QUESTION = Question("test", ("random", "claus"), (METRIC,), "random", (0.5, 0.9, 1.0), (2.0,))
 
 
-def curve(arm: str, seed: int, frames: tuple[int, ...], values: tuple[float | None, ...], finished: bool = True) -> Curve:
+def curve(
+    arm: str, seed: int, frames: tuple[int, ...], values: tuple[float | None, ...], finished: bool = True
+) -> Curve:
     """A run on a pool of 1,000 frames, whose labels take a minute a frame."""
     return Curve(
         arm,

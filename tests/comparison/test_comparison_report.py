@@ -22,7 +22,9 @@ METRIC = "act/video_map@0.5"
 
 def curve(arm: str, seed: int, values: tuple[float, ...], frames: tuple[int, ...] = (10, 20, 40)) -> Curve:
     percent = tuple(count / 10 for count in frames)
-    return Curve(arm, seed, "finished", True, frames, percent, tuple(360.0 * count for count in frames), {METRIC: values})
+    return Curve(
+        arm, seed, "finished", True, frames, percent, tuple(360.0 * count for count in frames), {METRIC: values}
+    )
 
 
 CURVES = (

@@ -150,9 +150,7 @@ def test_what_is_shared_is_what_a_run_makes_itself(made: tuple, tmp_path: Path) 
     }  # fmt: skip
 
 
-def test_a_copy_that_was_cut_off_is_gone_on_with(
-    made: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_copy_that_was_cut_off_is_gone_on_with(made: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After each single write in turn: no marker without all that it stands for, and the whole in the end."""
     _, jobs, _ = made
     first = jobs[1].work.first

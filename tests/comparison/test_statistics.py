@@ -14,9 +14,7 @@ values = st.lists(st.floats(0, 1), min_size=2, max_size=8)
 @st.composite
 def curves(draw: st.DrawFn) -> tuple[list[float], list[float]]:
     budgets = sorted(draw(st.sets(st.integers(0, 1000), min_size=2, max_size=8)))
-    return [float(at) for at in budgets], draw(
-        st.lists(st.floats(0, 1), min_size=len(budgets), max_size=len(budgets))
-    )
+    return [float(at) for at in budgets], draw(st.lists(st.floats(0, 1), min_size=len(budgets), max_size=len(budgets)))
 
 
 def test_interval_by_hand() -> None:
@@ -121,9 +119,7 @@ def test_value_at_a_budget() -> None:
     ],
 )
 def test_budget_for_a_target_by_hand(target: float, expected: float | None) -> None:
-    assert budget_for([10, 20, 40], [0.2, 0.4, 0.6], target) == (
-        None if expected is None else pytest.approx(expected)
-    )
+    assert budget_for([10, 20, 40], [0.2, 0.4, 0.6], target) == (None if expected is None else pytest.approx(expected))
 
 
 def test_budget_for_a_target_that_is_lost_again() -> None:
