@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from hybridal_ray.commands.check import check
+from hybridal_ray.commands.compare import compare
 from hybridal_ray.commands.evaluate import evaluate
 from hybridal_ray.commands.export import export
 from hybridal_ray.commands.forecast import tell_forecast
@@ -25,6 +26,7 @@ app.command()(evaluate)
 app.command()(thresholds)
 app.add_typer(export, name="export")
 app.command()(check)
+app.command()(compare)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
