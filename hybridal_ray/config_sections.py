@@ -132,6 +132,11 @@ class ScoringConfig(Section):
     reduction: Literal["mean", "sum"] = Field("mean", description="Over the predicted foreground of a frame.")
     foreground_threshold: float = Field(0.4, gt=0, lt=1, description="θ, on the mean probability.")
     empty_frame_score: float = Field(0.0, description="What a frame without predicted foreground gets.")
+    class_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Times the entropy of the predicted class, in [0, 1], added to V_score; the paper has none.",
+    )
     proximity_sigma: float = Field(8 / 3, gt=0, description="σ_p of the proximity penalty, in video frames.")
     proximity_window: int = Field(4, ge=0, description="Half window of the proximity penalty, in video frames.")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="bfloat16 is faster and not exact.")

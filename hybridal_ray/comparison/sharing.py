@@ -22,10 +22,11 @@ from hybridal_ray.selection.strategies import build_strategy
 # Configuration that the first round's labels, weights and evaluation do not depend on.
 AFTER_TRAINING = frozenset(
     {
-        "run", "rounds", "tracking", "cluster",
+        "run", "rounds", "tracking", "cluster", "stopping",
         "budget.videos_per_round", "budget.frames_per_video", "budget.max_frames_per_round", "budget.revisit_fraction",
         "training.warm_start",
-        "scoring.passes", "scoring.reading", "scoring.reduction", "scoring.foreground_threshold",
+        "scoring.passes", "scoring.measure", "scoring.class_weight",
+        "scoring.reading", "scoring.reduction", "scoring.foreground_threshold",
         "scoring.empty_frame_score", "scoring.proximity_sigma", "scoring.proximity_window", "scoring.precision",
         "scoring.clip_step", "scoring.stable_ranking", "scoring.passes_at_once", "scoring.pool_fraction",
         "scoring.score_index",
@@ -36,7 +37,7 @@ AFTER_TRAINING = frozenset(
 # Configuration that its scores do not depend on either.
 AFTER_SCORING = frozenset(
     {
-        "run", "rounds", "tracking", "cluster",
+        "run", "rounds", "tracking", "cluster", "stopping",
         "budget.videos_per_round", "budget.max_frames_per_round", "budget.revisit_fraction",
         "training.warm_start", "scoring.score_index", "selection.strategy", "selection.options",
     }

@@ -26,6 +26,7 @@ from hybridal_ray.detectors.monte_carlo import (
 from hybridal_ray.pool.decoding import UnreadableVideo, iter_frames
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
+from hybridal_ray.scoring.class_uncertainty import class_entropy
 from hybridal_ray.scoring.clip_stream import ClipStream, Frame
 from hybridal_ray.scoring.frame_choice import choose_frames, video_score
 from hybridal_ray.scoring.read_ahead import ReadAhead
@@ -48,6 +49,7 @@ class UncertaintySettings:
         sigma: σ_p, see `choose_frames`.
         window: See `choose_frames`.
         measure: See `frame_uncertainty`.
+        class_weight: Times `class_entropy`, in [0, 1], added to the score of a video.
     """
 
     passes: int
@@ -59,6 +61,7 @@ class UncertaintySettings:
     sigma: float
     window: int
     measure: Measure = "neg_log"
+    class_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -146,9 +149,12 @@ class VideoScorer:
         choices = choose_frames(
             found.profile, labelled, settings.frames_per_video, sigma=settings.sigma, window=settings.window
         )
+        score = video_score(choices)
+        if score is not None:
+            score += settings.class_weight * class_entropy(found.class_scores)
         return {
             "video_id": video.video_id,
-            "video_score": video_score(choices),
+            "video_score": score,
             "frames": [choice.frame for choice in choices],
             "frame_scores": [choice.score for choice in choices],
             "frame_penalties": [choice.penalty for choice in choices],

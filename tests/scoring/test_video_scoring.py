@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.stats import entropy
 from torch import Tensor, nn
 
 from hybridal_ray.detectors.clips import tile_clips
@@ -72,11 +73,17 @@ def make_frames(num_frames: int, seed: int = 0) -> np.ndarray:
     return frames
 
 
-def make_scorer(run_seed: int = 7, round_index: int = 1, clips_per_batch: int = 3, **ways: Any) -> VideoScorer:
+def make_scorer(
+    run_seed: int = 7,
+    round_index: int = 1,
+    clips_per_batch: int = 3,
+    settings: UncertaintySettings = SETTINGS,
+    **ways: Any,
+) -> VideoScorer:
     return VideoScorer(
         make_detector(),
         SPEC,
-        SETTINGS,
+        settings,
         run_seed=run_seed,
         round_index=round_index,
         device=torch.device("cpu"),
@@ -170,6 +177,15 @@ class TestRow:
         assert row["video_score"] == pytest.approx(sum(adjusted) / 3)
         assert row["empty_frames"] == row["profile"].count(0.125)
         assert row["error"] is None
+
+    def test_what_is_unknown_of_the_class_is_added_on_request(self) -> None:
+        without = make_scorer().score_video(make_video(20), [4])
+        twice = dataclasses.replace(SETTINGS, class_weight=2.0)
+        row = make_scorer(settings=twice).score_video(make_video(20), [4])
+        unknown = entropy(row["class_scores"], base=2)
+        assert row["video_score"] == pytest.approx(without["video_score"] + 2 * unknown)
+        assert {**row, "video_score": None} == {**without, "video_score": None}
+        assert make_scorer(settings=twice).score_video(make_video(20), range(20))["video_score"] is None
 
     def test_only_the_choice_depends_on_labelled_frames(self) -> None:
         free, labelled = (make_scorer().score_video(make_video(20), frames) for frames in ([], range(0, 20, 2)))
