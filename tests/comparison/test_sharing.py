@@ -23,7 +23,7 @@ from hybridal_ray.pool import storage
 from hybridal_ray.run_store import RunStore
 
 # All that differs between two computations of the same: what clocks and the size of the process say.
-MEASURED = {"seconds", "ended_at", "at", "clips_per_second", "waiting_share", "peak_memory_mib_0"}
+MEASURED = {"seconds", "cpu_seconds", "ended_at", "at", "clips_per_second", "waiting_share", "peak_memory_mib_0"}
 
 
 def configs(folder: Path, **arms: dict[str, Any]) -> dict[str, Config]:
