@@ -7,7 +7,7 @@ ARGS ?=
 # Real videos for the tests that are marked `data`
 HYBRIDAL_DATA ?= $(abspath $(wildcard ../shared/data))
 
-.PHONY: help venv demo test lint ui stop clean
+.PHONY: help venv demo compare test lint ui stop clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ venv: .venv/installed  ## Create .venv and install the project with the tools fo
 demo: venv  ## Run the loop as a Ray job on this machine; ARGS="key=value …" overrides the configuration
 	$(BIN)/python jobs/demo.py --config configs/demo.yaml --root $(ROOT) $(ARGS)
 	@echo "demo: make ui shows the rounds in MLflow"
+
+compare: venv  ## Compare strategies on the demo pool, about an hour on 2 cores; again to continue
+	$(BIN)/hybridal compare configs/compare_demo.yaml root=$(ROOT) $(ARGS)
 
 ui: venv  ## Open the demo's runs in MLflow on http://127.0.0.1:5000
 	mkdir -p $(ROOT)

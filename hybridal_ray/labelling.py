@@ -93,6 +93,17 @@ def open_run(root: str) -> tuple[RunStore, Config, Pool]:
     return store, config, load_pool(config.locate(config.pool.path))
 
 
+def expected_cost(config: Config, labels: pa.Table) -> CostModel:
+    """What labels are expected to cost: as people's answers so far took, where they tell; else as configured.
+
+    Args:
+        config: The run.
+        labels: Its ledger (`LABELS_SCHEMA`).
+    """
+    fitted = fit_cost(labels) if asks_people(config) else None
+    return plain(CostModel, config.oracle) if fitted is None else fitted.model
+
+
 def label_purchase(
     config: Config, pool: Pool, store: RunStore, say: Say, patience: Patience, round_index: int | None, truth: pa.Table
 ) -> dict[str, Any]:
@@ -115,9 +126,8 @@ def label_purchase(
     """
     if asks_people(config):
         return _ask_people(config, pool, store, say, patience, round_index)
-    oracle, for_round = config.oracle, _for_round(round_index)
-    cost = CostModel(oracle.seconds_per_video, oracle.seconds_per_frame, oracle.seconds_per_box)
-    annotator = resolve(oracle.name, ORACLES, field="oracle.name")(truth, cost, pool.looked_at)
+    for_round, cost = _for_round(round_index), plain(CostModel, config.oracle)
+    annotator = resolve(config.oracle.name, ORACLES, field="oracle.name")(truth, cost, pool.looked_at)
     picks = storage.read_table(storage.join(store.round_directory(round_index), "selection.parquet"))
     labels = annotator.label(picks, for_round)
     ledger.append(store.root, f"round-{for_round:03d}", labels)

@@ -15,12 +15,15 @@ from hybridal_ray.labelling import awaited, open_run
 from hybridal_ray.pass_progress import duration, read_progress
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Pool
-from hybridal_ray.run_store import RunStore
+from hybridal_ray.run_end import validates_apart
+from hybridal_ray.run_store import RunStore, StageStatus
+from hybridal_ray.stopping.criterion import End
+from hybridal_ray.stopping.end_file import read_end
 from hybridal_ray.tracking.rounds_table import round_rows, rounds_table
 from hybridal_ray.tracking.run_reader import RoundRecord, read_rounds
 
 # Where the stages that pass over videos leave their progress, below the round's directory.
-PASSES = {"evaluate": "evaluate/predictions", "score": "scores"}
+PASSES = {"evaluate": "evaluate/predictions", "validate": "validate/predictions", "score": "scores"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class RunReport:
         progress: How far the pass over videos is that comes next or is under way, None where none has begun.
         rounds: What is known of each round.
         tracking_uri: Where MLflow keeps its records of the run, or None.
+        end: What ended the run, None where it has not ended.
     """
 
     root: str
@@ -40,12 +44,14 @@ class RunReport:
     progress: dict[str, Any] | None
     rounds: Sequence[RoundRecord]
     tracking_uri: str | None
+    end: End | None
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain values."""
         return {
             "run": self.root,
             "state": self.state,
+            "end": None if self.end is None else asdict(self.end),
             "progress": self.progress,
             "tracking_uri": self.tracking_uri,
             "rounds": round_rows(self.rounds),
@@ -74,7 +80,10 @@ def run_report(root: str) -> RunReport:
         UserError: There is no run, or its pool has moved away.
     """
     store, config, pool = open_run(root)
-    return RunReport(root, _state(store, config), _progress(store), read_rounds(root, pool), config.tracking_uri)
+    end, rounds = read_end(root), read_rounds(root, pool)
+    statuses = _statuses(store, config)
+    state, progress = _state(store, config, statuses, end), _progress(store, statuses)
+    return RunReport(root, state, progress, rounds, config.tracking_uri, end)
 
 
 def pool_facts(pool: Pool) -> dict[str, Any]:
@@ -92,11 +101,25 @@ def pool_facts(pool: Pool) -> dict[str, Any]:
     }
 
 
-def _state(store: RunStore, config: Config) -> str:
+def _statuses(store: RunStore, config: Config) -> list[StageStatus]:
+    """The stages of the rounds begun so far, with the validation where the run has one."""
+    statuses = []
+    for status in store.status():
+        statuses.append(status)
+        if status.stage == "evaluate" and validates_apart(config):
+            stage = store.stage(status.round, "validate")
+            statuses.append(StageStatus(status.round, "validate", stage.done, stage.summary() if stage.done else None))
+    return statuses
+
+
+def _state(store: RunStore, config: Config, statuses: Sequence[StageStatus], end: End | None) -> str:
     if (waits := awaited(store)) is not None:
         request, progress = waits
         return f"round {request.for_round} waits for people: {progress.line()}; request in {request.directory}"
-    statuses = store.status()
+    if end is not None:
+        picked = store.stage(end.round, "select").summary()["frames"]
+        next_batch = "; selection.parquet of the last one is the next batch to label" if picked else ""
+        return f"finished after {end.round + 1} rounds, ended by {end.criterion}: {end.reason}{next_batch}"
     if any(status.stage == "select" and (status.summary or {}).get("frames") == 0 for status in statuses):
         return "finished: the pool or the budget is used up"
     for status in statuses:
@@ -109,9 +132,9 @@ def _state(store: RunStore, config: Config) -> str:
     return f"finished after {begun} rounds; selection.parquet of the last one is the next batch to label"
 
 
-def _progress(store: RunStore) -> dict[str, Any] | None:
+def _progress(store: RunStore, statuses: Sequence[StageStatus]) -> dict[str, Any] | None:
     """What the pass of the next stage has written of itself, as plain values."""
-    for status in store.status():
+    for status in statuses:
         if status.round is not None and not status.done and status.stage in PASSES:
             found = read_progress(storage.join(store.round_directory(status.round), PASSES[status.stage]))
             if found is not None:

@@ -13,12 +13,13 @@ from small_pool import begin_run
 
 from hybridal_ray.config import Config
 from hybridal_ray.errors import UserError
-from hybridal_ray.labelling import Patience, StillWaiting, awaited, bring_in, label_purchase, requests_of
+from hybridal_ray.labelling import Patience, StillWaiting, awaited, bring_in, expected_cost, label_purchase, requests_of
 from hybridal_ray.oracles.deliveries import read_delivery
 from hybridal_ray.oracles.interface import Delivery, ToolUnreachable
 from hybridal_ray.pool import ledger
 from hybridal_ray.pool.tables import TUBES_SCHEMA, Pool, load_pool
 from hybridal_ray.requests.request import AskedFrame, AskedVideo, Request, task_name, write_description
+from hybridal_ray.run_budget import RunBudget
 from hybridal_ray.run_store import RunStore
 
 BOX = {"class": "wave", "x1": 1, "y1": 2, "x2": 30, "y2": 40}
@@ -135,6 +136,25 @@ def test_a_late_answer_never_changes_what_a_round_was_trained_on(tmp_path: Path)
     assert run.bring(of(2, annotator="anna"), of(5, BOX, annotator="anna")) == 2
     assert trained_on() == before
     assert ledger.labels_by_video(ledger.read(run.store.root)) != before
+
+
+def test_budgets_go_by_what_people_took_once_they_tell(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.ask(None, 2, 5)
+    empty = ledger.read(run.store.root)
+    assert expected_cost(run.config, empty).seconds_per_box == run.config.oracle.seconds_per_box
+    # Frames 1 to 6 of one video: 4 s a frame, 7 s a box, 20 s to open it, for the request and for the rest.
+    timed = [of(frame, *[BOX] * (frame % 2), seconds=4 + 7 * (frame % 2) + 20 * (frame < 3)) for frame in range(1, 7)]
+    run.bring(*timed)
+    learned = expected_cost(run.config, ledger.read(run.store.root))
+    costs = (learned.seconds_per_video, learned.seconds_per_frame, learned.seconds_per_box)
+    assert costs == pytest.approx((20, 4, 7))
+    labels = ledger.read(run.store.root)
+    assert RunBudget(10, None, None).frames_left(labels) == 4
+    run.bring(of(1))  # a correction is no further frame
+    assert RunBudget(10, None, None).frames_left(ledger.read(run.store.root)) == 4
+    simulated = run.config.model_copy(update={"oracle": run.config.oracle.model_copy(update={"name": "simulated"})})
+    assert expected_cost(simulated, labels).seconds_per_box == run.config.oracle.seconds_per_box
 
 
 class Tool:
