@@ -93,6 +93,12 @@ def open_run(root: str) -> tuple[RunStore, Config, Pool]:
     return store, config, load_pool(config.locate(config.pool.path))
 
 
+def goes_unmeasured(config: Config, pool: Pool, split: str) -> bool:
+    """Whether the detector is not measured on a split: people may begin with a pool that has no label there."""
+    ids = [video.video_id for video in pool.usable_videos(split)]
+    return asks_people(config) and len(pool.tubes_of(ids)) == 0
+
+
 def expected_cost(config: Config, labels: pa.Table) -> CostModel:
     """What labels are expected to cost: as people's answers so far took, where they tell; else as configured.
 

@@ -37,6 +37,7 @@ class RunReport:
         rounds: What is known of each round.
         tracking_uri: Where MLflow keeps its records of the run, or None.
         end: What ended the run, None where it has not ended.
+        waits_for: The request that people have not answered all of, and how far it is; None where there is none.
     """
 
     root: str
@@ -45,6 +46,7 @@ class RunReport:
     rounds: Sequence[RoundRecord]
     tracking_uri: str | None
     end: End | None
+    waits_for: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain values."""
@@ -52,6 +54,7 @@ class RunReport:
             "run": self.root,
             "state": self.state,
             "end": None if self.end is None else asdict(self.end),
+            "waits_for": self.waits_for,
             "progress": self.progress,
             "tracking_uri": self.tracking_uri,
             "rounds": round_rows(self.rounds),
@@ -82,8 +85,9 @@ def run_report(root: str) -> RunReport:
     store, config, pool = open_run(root)
     end, rounds = read_end(root), read_rounds(root, pool)
     statuses = _statuses(store, config)
-    state, progress = _state(store, config, statuses, end), _progress(store, statuses)
-    return RunReport(root, state, progress, rounds, config.tracking_uri, end)
+    waits_for = _waits_for(store)
+    state = _state(store, config, statuses, end) if waits_for is None else _waiting(waits_for)
+    return RunReport(root, state, _progress(store, statuses), rounds, config.tracking_uri, end, waits_for)
 
 
 def pool_facts(pool: Pool) -> dict[str, Any]:
@@ -113,9 +117,6 @@ def _statuses(store: RunStore, config: Config) -> list[StageStatus]:
 
 
 def _state(store: RunStore, config: Config, statuses: Sequence[StageStatus], end: End | None) -> str:
-    if (waits := awaited(store)) is not None:
-        request, progress = waits
-        return f"round {request.for_round} waits for people: {progress.line()}; request in {request.directory}"
     if end is not None:
         picked = store.stage(end.round, "select").summary()["frames"]
         next_batch = "; selection.parquet of the last one is the next batch to label" if picked else ""
@@ -130,6 +131,19 @@ def _state(store: RunStore, config: Config, statuses: Sequence[StageStatus], end
     if begun < config.rounds:
         return f"round {begun}, next stage: train"
     return f"finished after {begun} rounds; selection.parquet of the last one is the next batch to label"
+
+
+def _waits_for(store: RunStore) -> dict[str, Any] | None:
+    """The request that the run waits for, as plain values."""
+    if (waits := awaited(store)) is None:
+        return None
+    request, progress = waits
+    place = {"request": request.request, "round": request.for_round, "directory": request.directory}
+    return {**place, **asdict(progress), "line": progress.line()}
+
+
+def _waiting(waits_for: dict[str, Any]) -> str:
+    return f"round {waits_for['round']} waits for people: {waits_for['line']}; request in {waits_for['directory']}"
 
 
 def _progress(store: RunStore, statuses: Sequence[StageStatus]) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ from hybridal_ray.config_values import (
 from hybridal_ray.detectors.checkpoint import load_detector
 from hybridal_ray.evaluation.detecting import DetectionSettings
 from hybridal_ray.evaluation.evaluator import evaluate_checkpoint
-from hybridal_ray.labelling import END_AND_WAIT, Patience, asks_people, expected_cost, label_purchase
+from hybridal_ray.labelling import END_AND_WAIT, Patience, expected_cost, goes_unmeasured, label_purchase
 from hybridal_ray.oracles.own_labels import begin_with_own_labels, own_labels
 from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.tables import Pool
@@ -139,7 +139,7 @@ class Rounds:
         config = self.config
         videos = self.pool.usable_videos(split)
         ids = [video.video_id for video in videos]
-        if asks_people(config) and len(self.pool.tubes_of(ids)) == 0:
+        if goes_unmeasured(config, self.pool, split):
             self._stage(round_index, name, lambda: self._not_measured(round_index, name, split))
             return
         tell = self._now_and_then(f"round {round_index}: {name}")

@@ -13,7 +13,16 @@ from small_pool import begin_run
 
 from hybridal_ray.config import Config
 from hybridal_ray.errors import UserError
-from hybridal_ray.labelling import Patience, StillWaiting, awaited, bring_in, expected_cost, label_purchase, requests_of
+from hybridal_ray.labelling import (
+    Patience,
+    StillWaiting,
+    awaited,
+    bring_in,
+    expected_cost,
+    goes_unmeasured,
+    label_purchase,
+    requests_of,
+)
 from hybridal_ray.oracles.deliveries import read_delivery
 from hybridal_ray.oracles.interface import Delivery, ToolUnreachable
 from hybridal_ray.pool import ledger
@@ -136,6 +145,14 @@ def test_a_late_answer_never_changes_what_a_round_was_trained_on(tmp_path: Path)
     assert run.bring(of(2, annotator="anna"), of(5, BOX, annotator="anna")) == 2
     assert trained_on() == before
     assert ledger.labels_by_video(ledger.read(run.store.root)) != before
+
+
+def test_a_split_without_labels_is_not_measured_where_people_are_asked(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert not goes_unmeasured(run.config, run.pool, "test")
+    assert goes_unmeasured(run.config, run.pool, "val")
+    simulated = run.config.model_copy(update={"oracle": run.config.oracle.model_copy(update={"name": "simulated"})})
+    assert not goes_unmeasured(simulated, run.pool, "val")
 
 
 def test_budgets_go_by_what_people_took_once_they_tell(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hybridal_ray.config_values import plain
 from hybridal_ray.forecast.finished_stages import FinishedStage, latest_finished
 from hybridal_ray.forecast.purchase import ASSUMPTION, Purchase, after, planned, priced
 from hybridal_ray.forecast.run_trial import Trial
-from hybridal_ray.labelling import expected_cost
+from hybridal_ray.labelling import expected_cost, goes_unmeasured
 from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.tables import Pool, Video
 from hybridal_ray.run_budget import RunBudget
@@ -120,7 +120,7 @@ def _stages(
     """The stages of a round that are not done yet, and what is assumed of them."""
     trial = Trial(config, pool)
     forecasts = []
-    for name in _stage_names(config):
+    for name in _stage_names(config, pool):
         if store.stage(index, name).done:
             continue
         found = latest_finished(store, name, index)
@@ -136,10 +136,14 @@ def _stages(
     return forecasts, notes
 
 
-def _stage_names(config: Config) -> list[str]:
+def _stage_names(config: Config, pool: Pool) -> list[str]:
     scored = build_strategy(config.selection.strategy, config.selection.options).needs_scores
     names = ("train", "evaluate", "validate", "score", "select")
-    left_out = {"validate": not validates_apart(config), "score": not scored}
+    left_out = {
+        "evaluate": goes_unmeasured(config, pool, config.evaluation.split),
+        "validate": not validates_apart(config),
+        "score": not scored,
+    }
     return [name for name in names if not left_out.get(name, False)]
 
 

@@ -47,6 +47,9 @@ def test_answers_come_in_and_the_bad_one_is_named(hybridal, run: Path, tmp_path:
     assert json.loads(kept.read_text())[0]["content"]["task"] == task_name(ID, 1)
     assert "round 0 waits for people: 1 of 2 frames answered" in hybridal("status", run)[1]
 
+    waits_for = json.loads(hybridal("status", run, "--json")[1])["waits_for"]
+    assert (waits_for["request"], waits_for["answered"], waits_for["answers_open"]) == (ID, 1, 1)
+
     assert "0 added, 1 duplicates" in hybridal("labels", "import", run, file)[1]
     assert len(list((run / "rejected").iterdir())) == 1
 
