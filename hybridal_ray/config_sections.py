@@ -204,6 +204,19 @@ class StoppingConfig(Section):
     flat_uncertainty: FlatUncertaintyConfig | None = None
 
 
+class FaultsConfig(Section):
+    """What the simulated annotator gets wrong; see `oracles.faulty`."""
+
+    box_jitter: float = Field(
+        0.0, ge=0, description="Standard deviation of each edge of a box, as a share of its side."
+    )
+    missed: float = Field(0.0, ge=0, le=1, description="Share of the actors on a frame that are not drawn.")
+    wrong_class: float = Field(0.0, ge=0, le=1, description="Share of the actors that are given another class.")
+    cannot_tell: float = Field(0.0, ge=0, le=1, description="Share of the frames that are refused.")
+    slowness: float = Field(1.0, gt=0, description="Times the modelled seconds.")
+    pieces: int = Field(1, ge=1, description="Parts in which the answers of a purchase come, in no order.")
+
+
 class OracleConfig(Section):
     """Who labels, and what it costs."""
 
@@ -217,6 +230,7 @@ class OracleConfig(Section):
     seconds_per_video: float = Field(10.0, ge=0, description="Modelled labour of opening a video.")
     seconds_per_frame: float = Field(3.0, ge=0, description="Modelled labour of judging a frame.")
     seconds_per_box: float = Field(12.0, ge=0, description="Modelled labour of drawing and naming a box.")
+    faults: FaultsConfig | None = Field(None, description="Errors of an annotator who is simulated.")
 
 
 class EvaluationConfig(Section):

@@ -27,6 +27,7 @@ from hybridal_ray.oracles.agreement import agreement_of
 from hybridal_ray.oracles.arrivals import Arrival, settle
 from hybridal_ray.oracles.cost import CostModel, labour_facts
 from hybridal_ray.oracles.cost_fit import fit_cost
+from hybridal_ray.oracles.faulty import AnnotatorFaults, in_pieces, with_faults
 from hybridal_ray.oracles.interface import Delivery, ToolUnreachable, WaitingOracle
 from hybridal_ray.oracles.progress import Progress, progress_of
 from hybridal_ray.pool import ledger, storage
@@ -74,6 +75,8 @@ def people_of(config: Config) -> WaitingOracle:
     Raises:
         UserError: An option is none of its own.
     """
+    if config.oracle.faults is not None:
+        raise UserError(f"oracle.faults: {config.oracle.name} asks people, who err by themselves; expected null")
     try:
         oracle: WaitingOracle = _known(config.oracle.name)(**config.oracle.options)
     except TypeError as error:
@@ -136,8 +139,26 @@ def label_purchase(
     annotator = resolve(config.oracle.name, ORACLES, field="oracle.name")(truth, cost, pool.looked_at)
     picks = storage.read_table(storage.join(store.round_directory(round_index), "selection.parquet"))
     labels = annotator.label(picks, for_round)
-    ledger.append(store.root, f"round-{for_round:03d}", labels)
-    return labour_facts(labels)
+    parts = [labels] if config.oracle.faults is None else _as_a_person(labels, config, pool)
+    for index, part in enumerate(parts):
+        ledger.append(store.root, f"round-{for_round:03d}" + (f"-{index:03d}" if len(parts) > 1 else ""), part)
+    return labour_facts(pa.concat_tables(parts))
+
+
+def _as_a_person(labels: pa.Table, config: Config, pool: Pool) -> list[pa.Table]:
+    """What a person would have answered who errs as the configuration says, in the parts in which it comes."""
+    assert config.oracle.faults is not None
+    faults = plain(AnnotatorFaults, config.oracle.faults)
+    videos = pool.videos.select(["video_id", "height", "width"]).to_pylist()
+    erring = with_faults(
+        labels,
+        faults,
+        sizes={video["video_id"]: (video["height"], video["width"]) for video in videos},
+        num_classes=len(pool.classes),
+        seconds_per_box=config.oracle.seconds_per_box,
+        seed=config.seed,
+    )
+    return in_pieces(erring, faults.pieces, config.seed)
 
 
 def bring_in(store: RunStore, pool: Pool, delivery: Delivery) -> Arrival:
