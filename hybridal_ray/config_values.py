@@ -1,6 +1,7 @@
 """The plain values that stages take, out of the configuration, which goes no further than the loop."""
 
 import dataclasses
+import math
 from typing import Any, TypeVar, get_args
 
 import torch
@@ -16,6 +17,7 @@ from hybridal_ray.pool.tables import Pool
 from hybridal_ray.scoring.uncertainty import COMPARE_PASSES, Measure
 from hybridal_ray.scoring.video_scoring import UncertaintySettings
 from hybridal_ray.training.held_out import HeldOut
+from hybridal_ray.training.settings import OptimiserSettings
 
 Values = TypeVar("Values")
 
@@ -36,6 +38,19 @@ def plain(kind: type[Values], section: BaseModel, **given: Any) -> Values:
 def detector_spec(config: Config, num_classes: int) -> DetectorSpec:
     """The detector of a run on a pool of so many classes, with all written out that its options name files for."""
     return settled_spec(plain(DetectorSpec, config.detector, num_classes=num_classes))
+
+
+def optimiser_settings(config: Config, labelled_videos: int) -> OptimiserSettings:
+    """Length and speed of a round's training.
+
+    Args:
+        config: The run.
+        labelled_videos: Videos with labels, which decide the length of an epoch where the configuration leaves it open.
+    """
+    training, steps = config.training, config.training.steps_per_epoch
+    if steps == "auto":
+        steps = max(math.ceil(labelled_videos * training.clips_per_video / training.batch_size), 1)
+    return plain(OptimiserSettings, training, steps_per_epoch=steps)
 
 
 def feature_cache(config: Config) -> str | None:

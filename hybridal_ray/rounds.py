@@ -18,6 +18,7 @@ from hybridal_ray.config_values import (
     detector_spec,
     feature_cache,
     held_out,
+    optimiser_settings,
     plain,
     score_index,
     scoring_arithmetic,
@@ -45,7 +46,7 @@ from hybridal_ray.stopping.end_file import keep_end, read_end
 from hybridal_ray.tracking.mlflow_sync import RunStatus, sync_run
 from hybridal_ray.tracking.round_report import render_round
 from hybridal_ray.training.seeding import pretrained_weights
-from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings, SamplingSettings
+from hybridal_ray.training.settings import ClusteringSettings, LossSettings, SamplingSettings
 from hybridal_ray.training.trainer import Workers, epoch_line, train_round
 from hybridal_ray.video_rows import VideoRows
 
@@ -105,14 +106,16 @@ class Rounds:
         out_dir = self._directory(round_index, "train")
 
         def work() -> dict[str, Any]:
+            labels = self._labels(round_index)
+            optimiser = optimiser_settings(config, len(ledger.labels_by_video(labels)))
             summary = train_round(
                 spec=detector_spec(config, len(self.pool.classes)),
                 videos=self.videos,
-                labels=self._labels(round_index),
+                labels=labels,
                 out_dir=out_dir,
                 loss=plain(LossSettings, training.loss),
                 clustering=plain(ClusteringSettings, config.clustering),
-                optimiser=plain(OptimiserSettings, training),
+                optimiser=optimiser,
                 sampling=plain(SamplingSettings, training),
                 held_out=held_out(config, self.pool),
                 seed=config.seed,
@@ -122,7 +125,8 @@ class Rounds:
                 pool_root=self.pool.root,
                 progress=lambda metrics: self.say(epoch_line(metrics)),
             )
-            return {"epochs": summary.epochs, "best_epoch": summary.best_epoch, "loss": summary.loss}
+            steps = summary.epochs * optimiser.steps_per_epoch
+            return {"epochs": summary.epochs, "steps": steps, "best_epoch": summary.best_epoch, "loss": summary.loss}
 
         self._stage(round_index, "train", work)
 

@@ -14,6 +14,7 @@ from hybridal_ray.config_values import (
     detector_spec,
     feature_cache,
     held_out,
+    optimiser_settings,
     plain,
     score_index,
     scoring_arithmetic,
@@ -148,3 +149,16 @@ def test_a_measure_that_would_be_nothing_throughout_is_refused(scoring, measure,
 
 def tiny(scoring: dict[str, Any]) -> Config:
     return parse_config({"run": "r", "pool": {"path": "p"}, "scoring": scoring}, "test")
+
+
+@pytest.mark.parametrize(("labelled", "steps"), [(0, 1), (1, 1), (4, 3), (170, 128)])
+def test_an_epoch_of_automatic_length_grows_with_the_labelled_videos(labelled: int, steps: int) -> None:
+    training = {"steps_per_epoch": "auto", "clips_per_video": 6, "batch_size": 8, "epochs": 3}
+    found = optimiser_settings(parse_config({**TREE, "training": training, "detector": {}}, "here"), labelled)
+    assert (found.epochs, found.steps_per_epoch) == (3, steps)
+
+
+def test_an_epoch_of_a_given_length_does_not() -> None:
+    training = {"steps_per_epoch": 55, "clips_per_video": 6}
+    config = parse_config({**TREE, "training": training, "detector": {}}, "here")
+    assert {optimiser_settings(config, labelled).steps_per_epoch for labelled in (0, 3, 1000)} == {55}

@@ -15,12 +15,12 @@ class FinishedStage:
     Attributes:
         round: Of the stage.
         seconds: It took.
-        epochs: Trained, None for other stages.
+        steps: Of the optimiser, None for other stages.
     """
 
     round: int
     seconds: float
-    epochs: int | None
+    steps: int | None
 
 
 def latest_finished(store: RunStore, name: str, before: int) -> FinishedStage | None:
@@ -47,5 +47,5 @@ def latest_finished(store: RunStore, name: str, before: int) -> FinishedStage | 
             told = read_progress(storage.join(stage.directory, PASSES[name]))
             if told is not None and told[0].frames_per_second > 0:
                 seconds = max(seconds, told[0].frames / told[0].frames_per_second)
-        return FinishedStage(index, seconds, summary.get("epochs"))
+        return FinishedStage(index, seconds, summary.get("steps"))
     return None

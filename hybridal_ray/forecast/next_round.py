@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from hybridal_ray.config import Config
-from hybridal_ray.config_values import plain
+from hybridal_ray.config_values import optimiser_settings, plain
 from hybridal_ray.forecast.finished_stages import FinishedStage, latest_finished
 from hybridal_ray.forecast.purchase import ASSUMPTION, Purchase, after, planned, priced
 from hybridal_ray.forecast.run_trial import Trial
@@ -74,7 +74,8 @@ def forecast_next_round(config: Config, pool: Pool) -> Forecast:
     while store.stage(index, "select").done:
         index += 1
     to_label, asks_for = _purchases(config, store, videos, labels, index)
-    stages, notes = _stages(config, pool, store, videos, index)
+    labelled = min(len(ledger.labels_by_video(labels)) + to_label.videos, len(videos))
+    stages, notes = _stages(config, pool, store, videos, labelled, index)
     if not len(labels):
         notes.insert(0, ASSUMPTION)
     end = read_end(store.root)
@@ -115,10 +116,13 @@ def _purchases(
 
 
 def _stages(
-    config: Config, pool: Pool, store: RunStore, videos: Sequence[Video], index: int
+    config: Config, pool: Pool, store: RunStore, videos: Sequence[Video], labelled: int, index: int
 ) -> tuple[list[StageForecast], list[str]]:
-    """The stages of a round that are not done yet, and what is assumed of them."""
-    trial = Trial(config, pool)
+    """The stages of a round that are not done yet, and what is assumed of them.
+
+    At its training, `labelled` videos have labels.
+    """
+    trial = Trial(config, pool, labelled)
     forecasts = []
     for name in _stage_names(config, pool):
         if store.stage(index, name).done:
@@ -127,7 +131,7 @@ def _stages(
         if found is None:
             forecasts.append(StageForecast(name, *trial.stage(name)))
             continue
-        scale, scaled_by = _scale(config, videos, name, found, index)
+        scale, scaled_by = _scale(config, videos, labelled, name, found, index)
         basis = f"round {found.round} took {found.seconds:.1f} s{scaled_by}"
         forecasts.append(StageForecast(name, found.seconds * scale, basis))
     notes = list(trial.notes)
@@ -147,11 +151,14 @@ def _stage_names(config: Config, pool: Pool) -> list[str]:
     return [name for name in names if not left_out.get(name, False)]
 
 
-def _scale(config: Config, videos: Sequence[Video], name: str, found: FinishedStage, index: int) -> tuple[float, str]:
+def _scale(
+    config: Config, videos: Sequence[Video], labelled: int, name: str, found: FinishedStage, index: int
+) -> tuple[float, str]:
     """How much more the next round has to do than the one that was timed, and how that is told."""
-    if name == "train" and found.epochs:
-        epochs = config.training.epochs
-        return epochs / found.epochs, f" for {found.epochs} epochs, there are {epochs} at most"
+    if name == "train" and found.steps:
+        optimiser = optimiser_settings(config, labelled)
+        steps = optimiser.epochs * optimiser.steps_per_epoch
+        return steps / found.steps, f" for {found.steps:,} steps, there are {steps:,} at most"
     if name == "score" and config.scoring.pool_fraction < 1:
         then, now = (_frames_scored(config, videos, of_round) for of_round in (found.round, index))
         return now / then, f" for {then:,} frames, there are {now:,}"

@@ -8,7 +8,14 @@ from dataclasses import replace
 import torch
 
 from hybridal_ray.config import Config
-from hybridal_ray.config_values import actor_plan, detector_spec, plain, scoring_arithmetic, uncertainty_settings
+from hybridal_ray.config_values import (
+    actor_plan,
+    detector_spec,
+    optimiser_settings,
+    plain,
+    scoring_arithmetic,
+    uncertainty_settings,
+)
 from hybridal_ray.detectors.checkpoint import choose_device
 from hybridal_ray.dispatch import ActorPlan
 from hybridal_ray.evaluation.detecting import DetectionSettings
@@ -25,7 +32,7 @@ from hybridal_ray.pool.tables import Pool, Video
 from hybridal_ray.run_end import VALIDATION
 from hybridal_ray.scoring.pool_scorer import score_pool
 from hybridal_ray.scoring.shortcuts import Shortcuts
-from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings, SamplingSettings
+from hybridal_ray.training.settings import ClusteringSettings, LossSettings, SamplingSettings
 from hybridal_ray.training.task import TrainingTask
 
 SECONDS = {"train": 9.0, "score": 8.0, "evaluate": 4.0, "validate": 2.0}  # for a trial of each stage
@@ -45,13 +52,15 @@ class Trial:
     Args:
         config: The run.
         pool: Its pool.
+        labelled: Videos that have labels when the round is trained.
 
     Attributes:
         notes: What was assumed in the measurements so far.
     """
 
-    def __init__(self, config: Config, pool: Pool) -> None:
+    def __init__(self, config: Config, pool: Pool, labelled: int) -> None:
         self.notes: list[str] = []
+        self._labelled = labelled
         self._config = config
         self._pool = pool
         self._spec = detector_spec(config, len(pool.classes))
@@ -70,7 +79,7 @@ class Trial:
     def _training(self) -> tuple[float, str]:
         config, training = self._config, self._config.training
         workers = max(training.workers, 1)
-        optimiser = plain(OptimiserSettings, training)
+        optimiser = optimiser_settings(config, self._labelled)
         videos = spread(self._pool.usable_videos("train"), VIDEOS_TRAINED_ON)
         task = TrainingTask(
             spec=self._spec,
@@ -85,7 +94,7 @@ class Trial:
         device = choose_device(_device(config, training.workers, training.gpus_per_worker))
         with torch_threads(_threads(training.workers, training.cpus_per_worker)):
             step = seconds_per_step(task, device, seconds=SECONDS["train"])
-        steps = training.epochs * training.steps_per_epoch
+        steps = optimiser.epochs * optimiser.steps_per_epoch
         share = f"{task.optimiser.batch_size} of {training.batch_size} clips on each of {workers} workers"
         return steps * step, f"measured here: {step:.3f} s a step × {steps:,} steps, {share}"
 

@@ -28,7 +28,7 @@ def test_what_a_killed_attempt_did_is_counted(tmp_path: Path) -> None:
     store = RunStore(str(tmp_path))
     train = store.stage(0, "train")
     storage.write_json(storage.join(train.directory, "train/history.json"), [{"seconds": 6.0}] * 4)
-    train.finish({"seconds": 6.5, "epochs": 4})
+    train.finish({"seconds": 6.5, "epochs": 4, "steps": 40})
     score = store.stage(0, "score")
     progress = {
         "videos_done": 8, "videos": 8, "frames_done": 800, "frames": 800, "failed": 0, "seconds": 20.0,
@@ -36,5 +36,5 @@ def test_what_a_killed_attempt_did_is_counted(tmp_path: Path) -> None:
     }  # fmt: skip
     storage.write_json(storage.join(score.directory, "scores", PROGRESS_FILE), progress)
     score.finish({"seconds": 20.5})
-    assert latest_finished(store, "train", 1) == FinishedStage(0, 24.0, 4)
+    assert latest_finished(store, "train", 1) == FinishedStage(0, 24.0, 40)
     assert latest_finished(store, "score", 1) == FinishedStage(0, 80.0, None)
