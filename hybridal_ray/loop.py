@@ -11,8 +11,9 @@ from hybridal_ray.labelling import END_AND_WAIT, Patience, StillWaiting, asks_pe
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.demo import generate_demo_pool
 from hybridal_ray.pool.tables import Pool, load_pool
-from hybridal_ray.rounds import Rounds, Say
+from hybridal_ray.rounds import Rounds
 from hybridal_ray.run_end import check_stopping
+from hybridal_ray.run_stages import RunStages, Say
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.selection.request import measure_of
 from hybridal_ray.selection.strategies import build_strategy
@@ -42,21 +43,22 @@ def run_loop(config: Config, say: Say = print, patience: Patience = END_AND_WAIT
     with RunStore(run_root) as store:
         store.open({**config.model_dump(mode="json"), "pool_identity": pool.identity()}, FREE_FIELDS)
         write_provenance(run_root, pool)
-        rounds = Rounds(config, pool, store, say, patience)
+        rounds = Rounds(RunStages(config, pool, store, say), patience)
+        detector, purchases = rounds.detector, rounds.purchases
         status: RunStatus = "FAILED"
         try:
-            rounds.buy_first_labels()
+            purchases.buy_first_labels()
             for round_index in range(config.rounds):
-                rounds.train(round_index)
-                rounds.evaluate(round_index)
-                rounds.validate(round_index)
-                rounds.score(round_index)
-                rounds.select(round_index)
+                detector.train(round_index)
+                detector.evaluate(round_index)
+                detector.validate(round_index)
+                detector.score(round_index)
+                purchases.select(round_index)
                 last = rounds.is_last(round_index)
                 rounds.track(round_index)
                 if last:
                     break
-                rounds.label(round_index)
+                purchases.label(round_index)
             status = "FINISHED"
         except StillWaiting as waiting:
             status = "RUNNING"

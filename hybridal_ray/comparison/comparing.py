@@ -11,7 +11,7 @@ from hybridal_ray.comparison.work import Job, PlannedRun, plan_jobs, plan_runs
 from hybridal_ray.config import Config
 from hybridal_ray.loop import open_pool
 from hybridal_ray.pool import storage
-from hybridal_ray.rounds import Say
+from hybridal_ray.run_stages import Say
 from hybridal_ray.run_store import take_lock
 from hybridal_ray.tracking.comparison_run import MemberRun, sync_comparison
 from hybridal_ray.tracking.mlflow_sync import RunStatus

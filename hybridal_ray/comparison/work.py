@@ -16,7 +16,8 @@ from hybridal_ray.config import FREE_FIELDS, Config
 from hybridal_ray.errors import UserError
 from hybridal_ray.loop import open_pool, run_loop
 from hybridal_ray.pool import storage
-from hybridal_ray.rounds import Rounds, Say
+from hybridal_ray.rounds import Rounds
+from hybridal_ray.run_stages import RunStages, Say
 from hybridal_ray.run_store import RunInUseError, RunStore
 
 PATIENCE_SECONDS = 120.0  # for a process of a driver that was killed to be gone
@@ -127,12 +128,12 @@ class MakeFirstRound:
         with _opened(first.root, {**first.decided_by, "pool_identity": pool.identity()}) as store:
             if first.begins_with is not None:
                 copy_first_round(first.begins_with, store)
-            rounds = Rounds(first.config, pool, store, say)
-            rounds.buy_first_labels()
-            rounds.train(0)
-            rounds.evaluate(0)
+            rounds = Rounds(RunStages(first.config, pool, store, say))
+            rounds.purchases.buy_first_labels()
+            rounds.detector.train(0)
+            rounds.detector.evaluate(0)
             if first.scored:
-                rounds.score(0)
+                rounds.detector.score(0)
 
 
 @dataclass(frozen=True)

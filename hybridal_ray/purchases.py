@@ -1,0 +1,128 @@
+"""The stages that buy labels: what is picked, within which bounds, and who labels it."""
+
+from typing import Any
+
+from hybridal_ray.config_values import plain
+from hybridal_ray.detectors.checkpoint import load_detector
+from hybridal_ray.labelling import Patience, expected_cost, label_purchase
+from hybridal_ray.oracles.own_labels import begin_with_own_labels, own_labels
+from hybridal_ray.pool import ledger, storage
+from hybridal_ray.run_budget import RunBudget
+from hybridal_ray.run_stages import START, RunStages
+from hybridal_ray.selection.request import Selection, SelectionRequest
+from hybridal_ray.selection.score_batches import ScoreBatches, ScoreParts
+from hybridal_ray.selection.selector import select
+from hybridal_ray.start_scores import start_scores
+
+
+class Purchases:
+    """See the module's docstring.
+
+    Args:
+        run: The run at work.
+        patience: What to do while people have not answered.
+    """
+
+    def __init__(self, run: RunStages, patience: Patience) -> None:
+        self._run = run
+        self._patience = patience
+
+    def buy_first_labels(self) -> None:
+        """Picks and labels what the first round is trained on: random videos and frames, unless told otherwise.
+
+        Labels that the pool has already take their place where the configuration says so.
+        """
+        if self._run.config.oracle.start_from_pool:
+            self._run.stage(START, "select", lambda: {"frames": len(own_labels(self._run.pool, self._run.videos))})
+            self._run.stage(
+                START, "label", lambda: begin_with_own_labels(self._run.store.root, self._run.pool, self._run.videos)
+            )
+            return
+        budget = self._run.config.budget
+        videos = len(self._run.videos) if budget.start_videos == "all" else budget.start_videos
+        longest = max(video.num_frames for video in self._run.videos)
+        frames = longest if budget.start_frames_per_video == "all" else budget.start_frames_per_video
+
+        def pick() -> dict[str, Any]:
+            name, options = self._run.config.selection.start_strategy, self._run.config.selection.start_options
+            directory, classes = self._run.store.round_directory(START), len(self._run.pool.classes)
+            scores = start_scores(self._run.config, self._run.videos, classes, directory, self._run.say)
+            request = self._request(START, videos, frames, scores=scores, centres=None)
+            return self._keep(START, select(name, options, request, in_process=True))
+
+        self._run.stage(START, "select", pick)
+        self.label(START)
+
+    def select(self, round_index: int) -> None:
+        """Picks what to label next."""
+        config, budget = self._run.config, self._run.config.budget
+
+        def work() -> dict[str, Any]:
+            request = self._request(
+                round_index,
+                budget.videos_per_round,
+                budget.frames_per_video,
+                scores=ScoreParts(self._run.directory(round_index, "scores")),
+                centres=load_detector(self._run.checkpoint(round_index)).centres,
+            )
+            selection = select(
+                config.selection.strategy, config.selection.options, request, in_process=not config.scoring.actors
+            )
+            return self._keep(round_index, selection)
+
+        # A budget that was raised since may buy what the former one could not.
+        self._run.stage(round_index, "select", work, anew=self._picked_nothing(round_index))
+
+    def label(self, round_index: int | None) -> None:
+        """Has the picked frames labelled, for the training of the next round.
+
+        Raises:
+            StillWaiting: People have to answer first.
+        """
+
+        def work() -> dict[str, Any]:
+            truth = self._run.pool.tubes_of([video.video_id for video in self._run.videos])
+            return label_purchase(
+                self._run.config, self._run.pool, self._run.store, self._run.say, self._patience, round_index, truth
+            )
+
+        self._run.stage(round_index, "label", work)
+
+    def _request(
+        self,
+        round_index: int | None,
+        num_videos: int,
+        frames_per_video: int,
+        *,
+        scores: ScoreBatches | None,
+        centres: Any,
+    ) -> SelectionRequest:
+        budget, labels = self._run.config.budget, self._run.labels(round_index)
+        labelled = ledger.labelled_frames(labels)
+        left = [budget.max_frames_per_round] if round_index is not None else []
+        left.append(plain(RunBudget, budget).frames_left(labels))
+        return SelectionRequest(
+            videos=self._run.videos,
+            labelled=labelled,
+            scores=scores,
+            centres=centres,
+            num_videos=num_videos,
+            frames_per_video=frames_per_video,
+            max_frames=min((bound for bound in left if bound is not None), default=None),
+            revisit_fraction=0.0 if round_index is None else budget.revisit_fraction,
+            seed=self._run.config.seed * 1000 + (0 if round_index is None else round_index + 1),
+            memory_mib=self._run.config.selection.memory_mib,
+            clusters_to=self._run.directory(round_index, "clusters.parquet"),
+            round_index=round_index,
+        )
+
+    def _keep(self, round_index: int | None, selection: Selection) -> dict[str, Any]:
+        config, labels = self._run.config, self._run.labels(round_index)
+        selection, bounded_by = plain(RunBudget, config.budget).cut(selection, labels, expected_cost(config, labels))
+        storage.write_table(self._run.directory(round_index, "selection.parquet"), selection.picks)
+        videos = len(selection.picks["video_id"].unique())
+        return {"videos": videos, "frames": len(selection.picks), "bounded_by": bounded_by}
+
+    def _picked_nothing(self, round_index: int) -> bool:
+        stage = self._run.store.stage(round_index, "select")
+        return stage.done and stage.summary()["frames"] == 0
