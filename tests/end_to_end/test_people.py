@@ -140,9 +140,7 @@ def test_a_round_by_way_of_cvat(hybridal, truth: Pool, bare_pool: Path, tmp_path
             ElementTree.SubElement(image, "tag", {"label": "no actor"})
     ElementTree.ElementTree(root).write(tmp_path / "export.xml")
     assert "15 added" in hybridal("labels", "import", run, tmp_path / "export.xml", "--annotator", "anna")[1]
-    assert run_with_people(tmp_path, bare_pool, oracle__name="cvat-files", rounds=1)[-1].startswith(
-        "round 0: select took"
-    )
+    assert "by rounds" in run_with_people(tmp_path, bare_pool, oracle__name="cvat-files", rounds=1)[-1]
     labels = ledger.read(str(run))
     assert set(labels["annotator"].to_pylist()) == {"anna"}
     assert sum(map(len, labels["boxes"].to_pylist())) == sum(len(entry["boxes"]) for entry in told.values())
