@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from hybridal_ray.oracles.checking import NO_ACTOR
 from hybridal_ray.pool.ledger import CANNOT_TELL
+from hybridal_ray.requests.pictures import FALLBACK_FPS
 from hybridal_ray.requests.request import AskedFrame, AskedVideo, ProposedBox, Request
 
 IMAGE, BOXES, OTHER, CLIP = "image", "actors", "answer", "clip"
@@ -42,17 +43,18 @@ def label_config(classes: tuple[str, ...]) -> str:
     view = Element("View")
     SubElement(view, "Header", value="$place", size="4")
     row = SubElement(view, "View", style="display: flex; gap: 16px; align-items: flex-start")
-    left = SubElement(row, "View", style="flex: 3 1 0; min-width: 0")
+    left = SubElement(row, "View", style="flex: 5 1 0; min-width: 0")
     labels = SubElement(left, "RectangleLabels", name=BOXES, toName=IMAGE, canRotate="false", strokeWidth="2")
     for number, name in enumerate(classes):
         SubElement(labels, "Label", value=name, background=COLOURS[number % len(COLOURS)])
-    SubElement(left, "Image", name=IMAGE, value="$image", zoomControl="true", smoothing="true")
+    # At full width the page forgets the room of its toolbar and hides the edges of the image.
+    SubElement(left, "Image", name=IMAGE, value="$image", zoomControl="true", smoothing="true", width="90%")
     choices = SubElement(left, "Choices", name=OTHER, toName=IMAGE, choice="single-radio", showInline="true")
     for name in (NO_ACTOR, CANNOT_TELL):
         SubElement(choices, "Choice", value=name)
-    right = SubElement(row, "View", style="flex: 2 1 0; min-width: 0")
+    right = SubElement(row, "View", style="flex: 4 1 0; min-width: 0")
     SubElement(right, "Header", value="$clip_place", size="5")
-    SubElement(right, "Video", name=CLIP, value="$clip", muted="true")
+    SubElement(right, "Video", name=CLIP, value="$clip", frameRate="$fps", muted="true", height="300")
     SubElement(right, "Text", name="known", value="$known")
     SubElement(right, "Text", name="why", value="$why")
     ElementTree.indent(view)
@@ -75,6 +77,7 @@ def task_of(frame: AskedFrame, request: Request, address: Callable[[str], str]) 
         "frame": frame.frame,
         "image": address(frame.image),
         "clip": address(frame.clip),
+        "fps": video.fps or FALLBACK_FPS,
         "place": _place(frame, video),
         "clip_place": _clip_place(frame, video),
         "known": _known(video, frame.frame),
