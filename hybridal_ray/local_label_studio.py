@@ -12,6 +12,7 @@ import os
 import secrets
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,6 +152,6 @@ def _running(record: Path) -> psutil.Process | None:
         return None
 
 
-def _write_privately(file: Path, content: dict[str, object]) -> None:
+def _write_privately(file: Path, content: Mapping[str, object]) -> None:
     with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
         json.dump(content, output)

@@ -19,6 +19,7 @@ from hybridal_ray.errors import UserError
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 START_SECONDS = 60.0
+ANSWER_SECONDS = 20.0
 KEY_CODES = {"Backspace": 8, "Escape": 27}
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--mute-audio", "--no-first-run")
 
@@ -100,7 +101,14 @@ class Chromium:
         Raises:
             TimeoutError: It does not become so.
         """
-        return wait_until(lambda: self.evaluate(script), script, seconds)
+
+        def ask() -> Any:
+            try:
+                return self.evaluate(script)
+            except (RuntimeError, TimeoutError):  # a page that is being left never answers
+                return None
+
+        return wait_until(ask, script, seconds)
 
     def click(self, x: float, y: float) -> None:
         """Presses and releases the left button at a point of the window."""
@@ -145,7 +153,7 @@ class Chromium:
         self._number += 1
         await self._socket.send_json({"id": self._number, "method": method, "params": parameters})
         while True:
-            told = json.loads((await self._socket.receive(timeout=START_SECONDS)).data)
+            told = json.loads((await self._socket.receive(timeout=ANSWER_SECONDS)).data)
             if told.get("id") == self._number:
                 if "error" in told:
                     raise RuntimeError(f"{method}: {told['error']['message']}")

@@ -10,9 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))
-
 from chromium import Chromium
 from scripted_annotator import ScriptedAnnotator
 
@@ -24,8 +21,9 @@ from hybridal_ray.oracles.label_studio import SENT
 from hybridal_ray.oracles.label_studio_server import TOKEN_VARIABLE
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import load_pool
-from hybridal_ray.requests.request import Request, read_request
+from hybridal_ray.requests.request import Request
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 CONFIG = REPOSITORY / "configs/demo_people.yaml"
 
 
@@ -52,24 +50,25 @@ def main() -> int:
     return 0
 
 
-def play(server: LocalServer, root: Path, overrides: list[str]) -> list[Path]:
+def play(server: LocalServer, root: Path, overrides: list[str], config_file: Path = CONFIG) -> list[Path]:
     """Runs the rounds to their end.
 
     Args:
         server: That serves files below `root`.
         root: Of the configuration.
-        overrides: Of ``configs/demo_people.yaml``.
+        overrides: Of the configuration.
+        config_file: The configuration.
 
     Returns:
         Photographs of the forms that were filled in on the page.
     """
-    own = [f"root={root}", f"oracle.options.url={server.url}", f"oracle.options.document_root={root}"]
-    settings = [*own, *overrides]
-    config = load_config(CONFIG, settings)
+    options = f"oracle.options={{url: {server.url}, document_root: {root}}}"
+    settings = [f"root={root}", "oracle.name=label-studio", options, *overrides]
+    config = load_config(config_file, settings)
     run = config.locate(config.run)
     photographs: list[Path] = []
     while True:
-        _hybridal(server, "run", "--config", str(CONFIG), *settings)
+        _hybridal(server, "run", "--config", str(config_file), *settings)
         request = _awaited(run)
         if request is None:
             return photographs

@@ -5,8 +5,6 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from hybridal_ray.errors import UserError
 from hybridal_ray.local_label_studio import EXECUTABLE_VARIABLE, PORT, start_server, stop_server
 

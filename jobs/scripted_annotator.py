@@ -1,4 +1,4 @@
-"""An annotator by script, who knows the truth of a demo pool and answers in Label Studio: by its API and on its page."""
+"""An annotator by script, who knows the truth of a demo pool, and answers by Label Studio's API and on its page."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -91,8 +91,9 @@ class ScriptedAnnotator:
         """
         page.open(f"{self._server.url}/projects/{project}/data?task={task.id}")
         page.wait_for(f"{PICTURE}?.complete && {PICTURE}.getBoundingClientRect().width > 50", 90)
-        page.wait_for("document.querySelector('video')?.readyState >= 2")
+        page.wait_for("document.querySelector('video')?.readyState >= 2 && document.querySelector('[aria-label=Play]')")
         page.wait_for(f"{DRAWN} >= {len(task.frame.proposed or ())}")
+        page.wait_for("new Promise(drawn => setTimeout(() => drawn(true), 1000))")
         page.screenshot(picture)
         self._clear(page)
         for name, box in task.actors:

@@ -5,8 +5,8 @@ The token comes from the environment and stays in this file's client: it is in n
 
 import json
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
+from time import sleep
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -29,17 +29,14 @@ class LabelStudioServer:
         url: Of the server.
         timeout_seconds: For one answer of it.
         tries: How often a thing is asked for.
-        pause: Waits so many seconds.
 
     Raises:
         UserError: The SDK is not installed, the token is not in the environment, or the address is none.
     """
 
-    def __init__(
-        self, url: str, *, timeout_seconds: float, tries: int, pause: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, url: str, *, timeout_seconds: float, tries: int) -> None:
         self.url = _checked(url)
-        self._tries, self._pause = tries, pause
+        self._tries = tries
         token = os.environ.get(TOKEN_VARIABLE, "").strip()
         if not token:
             raise UserError(
@@ -78,7 +75,7 @@ class LabelStudioServer:
             except (ValueError, TypeError, AttributeError) as error:
                 raise UserError(f"{self.url}: does not answer as Label Studio does: {type(error).__name__}") from error
             if turn + 1 < self._tries:
-                self._pause(min(max(FIRST_PAUSE * 2**turn, wait), LONGEST_PAUSE))
+                sleep(min(max(FIRST_PAUSE * 2**turn, wait), LONGEST_PAUSE))
         raise ToolUnreachable(f"{self.url}: {reason}, {self._tries} times")
 
     def project_of(self, mark: str, title: str) -> int | None:
