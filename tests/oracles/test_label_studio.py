@@ -112,17 +112,15 @@ def test_a_job_killed_between_import_and_note_finds_its_tasks(server: Misbehavin
     assert sorted(names(server)) == ALL
 
 
-@pytest.mark.parametrize("mood", [429, 500, 503, "hang", "hang up", "done, then 500", "html"])
+@pytest.mark.parametrize("mood", [429, 500, "hang up", "done, then 500", "html"])
 @pytest.mark.parametrize("at", range(7))
 def test_trouble_that_passes_is_sat_out(
     server: MisbehavingServer, asked: Request, naps: list[float], mood: Any, at: int
 ) -> None:
-    server.hang_seconds = 0.6
     server.moods = [None] * at + [mood]
     oracle_of(server, asked).send(asked)
     assert (len(server.projects), len(set(server.folders)), names(server)) == (1, 1, ALL)
-    if len(server.asked) > at and not server.moods:
-        assert naps in ([1.0], [])
+    assert naps == ([] if server.moods else [1.0])
 
 
 def test_an_import_that_is_done_and_told_as_failed_is_not_done_again(
@@ -153,10 +151,10 @@ def test_pauses_double_and_follow_what_the_server_asks_for(
 def test_a_server_in_lasting_trouble_is_told_of(
     server: MisbehavingServer, asked: Request, naps: list[float], mood: Any, told: str
 ) -> None:
-    server.hang_seconds = 0.6
+    server.hang_seconds = 2.0
     server.moods = [mood] * 3
     with pytest.raises(ToolUnreachable, match=rf"{told}.*, 3 times"):
-        oracle_of(server, asked, tries=3).send(asked)
+        oracle_of(server, asked, tries=3, timeout_seconds=0.5 if mood == "hang" else 20.0).send(asked)
     assert naps == [1.0, 2.0]
     assert not (Path(asked.directory) / "label_studio.json").exists()
 
