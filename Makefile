@@ -12,7 +12,7 @@ LABEL_STUDIO := $(CURDIR)/.label-studio
 HYBRIDAL_LABEL_STUDIO ?= $(LABEL_STUDIO)/venv/bin/label-studio
 LABEL_STUDIO_PORT ?= 8080
 
-.PHONY: help venv demo test lint ui stop clean label-studio label-studio-stop demo-people
+.PHONY: help venv demo compare test lint ui stop clean label-studio label-studio-stop demo-people
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-19s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ venv: .venv/installed  ## Create .venv and install the project with the tools fo
 demo: venv  ## Run the loop as a Ray job on this machine; ARGS="key=value …" overrides the configuration
 	$(BIN)/python jobs/demo.py --config configs/demo.yaml --root $(ROOT) $(ARGS)
 	@echo "demo: make ui shows the rounds in MLflow"
+
+compare: venv  ## Compare strategies on the demo pool, about an hour on 2 cores; again to continue
+	$(BIN)/hybridal compare configs/compare_demo.yaml root=$(ROOT) $(ARGS)
 
 ui: venv  ## Open the demo's runs in MLflow on http://127.0.0.1:5000
 	mkdir -p $(ROOT)

@@ -1,12 +1,12 @@
 """Memory of the driver against the size of the pool, with a stub in place of the detector.
 
-``python benchmarks/driver_memory.py --out OUT [--videos 1000 10000 100000] [--actors 1]``
+``python benchmarks/driver_memory.py --out OUT [--videos 1000 10000 100000] [--actors 1] [--chunk auto]``
 
-For each size, and each way to hold the videos, a process of its own makes a table of videos that do not exist, warms up
-with a pass over a hundred of them, and runs a pass over all on Ray actors (chunks of 8, one row of scores with a latent
-of 408 numbers a video, written to Parquet). Memory is sampled five times a second. "Anonymous" is what only this
-process holds and no page of a file: the pages of a memory-mapped table can be dropped at any time, and are not in it.
-Leaves ``driver_memory.json`` and ``driver_memory.md`` in OUT.
+For each size, and each way to hold the videos, a process of its own warms up with a pass over a hundred made videos,
+reads a table of videos that do not exist, and runs a pass over all on Ray actors (one row of scores with a latent of
+408 numbers a video, written to Parquet). Memory is "anonymous", what only this process holds and no page of a file:
+read before the table, with the table in memory, and ten times a second during the pass, beside what tracemalloc calls
+the peak of Python's objects in planning. Leaves ``driver_memory.json`` and ``driver_memory.md`` in OUT.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from hybridal_ray.pool.tables import VIDEOS_SCHEMA, Video
 from hybridal_ray.scoring.video_scoring import error_row
 from hybridal_ray.video_rows import VideoRows
 
-HELD = ("list of objects", "rows of a table", "rows of a mapped table")
+HELD = ("rows of the pool's table", "list of objects")
 WARM_UP = 100  # videos
 ROW = {
     "video_score": 0.5, "frames": [3], "frame_scores": [0.5], "frame_penalties": [0.0], "latent": [0.25] * 408,
@@ -49,25 +50,30 @@ class StubWorker:
 
 
 class Sampler(threading.Thread):
-    """The largest resident and anonymous memory of this process while it runs, in MiB."""
+    """The largest anonymous memory of this process while it runs, in MiB."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.resident = self.anonymous = 0.0
+        self.most = 0.0
         self.ended = threading.Event()
 
     def run(self) -> None:
         """Samples until `ended`."""
-        while not self.ended.wait(0.2):
-            resident, anonymous = memory()
-            self.resident, self.anonymous = max(self.resident, resident), max(self.anonymous, anonymous)
+        while not self.ended.wait(0.1):
+            self.most = max(self.most, anonymous())
 
 
-def memory() -> tuple[float, float]:
-    """Resident and anonymous memory of this process, in MiB."""
+def anonymous() -> float:
+    """Anonymous memory of this process, in MiB."""
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    resident, anonymous = (int(lines[name].split()[0]) / 1024 for name in ("VmRSS", "RssAnon"))
-    return resident, anonymous
+    return int(lines["RssAnon"].split()[0]) / 1024
+
+
+def settled() -> float:
+    """The same once all is given back that was freed."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    return anonymous()
 
 
 def write_videos(file: Path, count: int) -> None:
@@ -87,47 +93,37 @@ def write_videos(file: Path, count: int) -> None:
 
 
 def hold(how: str, file: Path) -> Sequence[Video]:
-    """The videos of a table, held in one of the three ways."""
-    if how == "rows of a mapped table":
-        mapped = file.with_suffix(".arrow")
-        with (
-            pq.ParquetFile(file) as source,
-            pa.OSFile(str(mapped), "wb") as sink,
-            pa.ipc.new_file(sink, VIDEOS_SCHEMA) as writer,
-        ):
-            for batch in source.iter_batches(10_000):
-                writer.write_batch(batch)
-        return VideoRows(pa.ipc.open_file(pa.memory_map(str(mapped))).read_all(), "/")
-    rows = VideoRows(pq.read_table(file), "/")
+    """The videos of a table, held in one of the two ways."""
+    rows = VideoRows.usable(pq.read_table(file), "train", "/")
     return list(rows) if how == "list of objects" else rows
 
 
-def measure(how: str, count: int, actors: int, folder: Path) -> dict[str, Any]:
+def measure(how: str, count: int, plan: ActorPlan, folder: Path) -> dict[str, Any]:
     """One pass in this process."""
     cluster.connect()
-    plan = ActorPlan(actors, cpus_per_actor=0.5)
 
     def run(videos: Sequence[Video], name: str) -> None:
         run_over_videos(videos, StubWorker, str(folder / name), error_row=error_row, schema=SCORES_SCHEMA, plan=plan)
 
     run(hold(how, folder / f"videos-{WARM_UP}.parquet"), "warm-up")
-    gc.collect()
-    pa.default_memory_pool().release_unused()
-    before = memory()
+    without = settled()
+    videos = hold(how, folder / f"videos-{count}.parquet")
+    held = settled()
     sampler = Sampler()
     sampler.start()
-    videos = hold(how, folder / f"videos-{count}.parquet")
     began = time.perf_counter()
     run(videos, "pass")
     seconds = time.perf_counter() - began
     sampler.ended.set()
     sampler.join()
+    tracemalloc.start()
     began = time.perf_counter()
-    chunks = len(plan_chunks(videos, str(folder / "pass"), 8))
+    chunks = plan_chunks(videos, str(folder / "pass"), plan.videos_per_chunk)
+    planned = time.perf_counter() - began
     return {
-        "held": how, "videos": count, "chunks": chunks, "seconds": seconds,
-        "plan_seconds": time.perf_counter() - began, "resident_before": before[0], "anonymous_before": before[1],
-        "resident": sampler.resident, "anonymous": sampler.anonymous,
+        "held": how, "videos": count, "chunks": len(chunks), "seconds": seconds, "plan_seconds": planned,
+        "plan_peak": tracemalloc.get_traced_memory()[1] / 2**20, "without_videos": without, "with_videos": held,
+        "most": sampler.most, "after": settled(),
     }  # fmt: skip
 
 
@@ -135,14 +131,15 @@ def write_table(out: Path, rows: Sequence[dict[str, Any]]) -> None:
     """The measurements so far."""
     (out / "driver_memory.json").write_text(json.dumps(list(rows), indent=1) + "\n")
     lines = [
-        "| videos held as | videos | anonymous before, MiB | most in the pass | growth | resident, most | videos/s |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| videos held as | videos | parts | before, MiB | the videos | the pass, at most | planning, Python's objects "
+        "| videos/s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        growth = row["anonymous"] - row["anonymous_before"]
+        table, growth = row["with_videos"] - row["without_videos"], row["most"] - row["with_videos"]
         lines.append(
-            f"| {row['held']} | {row['videos']:,} | {row['anonymous_before']:.0f} | {row['anonymous']:.0f} "
-            f"| {growth:+.0f} | {row['resident']:.0f} | {row['videos'] / row['seconds']:.0f} |"
+            f"| {row['held']} | {row['videos']:,} | {row['chunks']:,} | {row['without_videos']:.0f} | {table:+.1f} "
+            f"| {growth:+.1f} | {row['plan_peak']:.1f} | {row['videos'] / row['seconds']:.0f} |"
         )
     (out / "driver_memory.md").write_text("\n".join(lines) + "\n")
 
@@ -153,12 +150,15 @@ def main() -> None:
     parser.add_argument("--videos", nargs="+", type=int, default=[1_000, 10_000, 100_000])
     parser.add_argument("--held", nargs="+", choices=HELD, default=list(HELD), metavar="WAY")
     parser.add_argument("--actors", type=int, default=1)
+    parser.add_argument("--chunk", default="auto", help="Videos in a chunk.")
     parser.add_argument("--one", nargs=2, metavar=("WAY", "VIDEOS"), help="Measure in this process, and print.")
     arguments = parser.parse_args()
     out = arguments.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
     if arguments.one:
-        print(json.dumps(measure(arguments.one[0], int(arguments.one[1]), arguments.actors, out)))
+        size: Any = arguments.chunk if arguments.chunk == "auto" else int(arguments.chunk)
+        plan = ActorPlan(arguments.actors, cpus_per_actor=0.5, videos_per_chunk=size)
+        print(json.dumps(measure(arguments.one[0], int(arguments.one[1]), plan, out)))
         return
     rows = []
     for how in arguments.held:
@@ -168,7 +168,8 @@ def main() -> None:
             for size in {WARM_UP, count}:  # here, so that what it takes does not show there
                 write_videos(folder / f"videos-{size}.parquet", size)
             command = [sys.executable, __file__, "--out", str(folder), "--actors", str(arguments.actors)]
-            ended = subprocess.run([*command, "--one", how, str(count)], stdout=subprocess.PIPE, text=True, check=True)
+            command += ["--chunk", arguments.chunk, "--one", how, str(count)]
+            ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             shutil.rmtree(folder)
             rows.append(json.loads(ended.stdout.splitlines()[-1]))
             print(rows[-1], flush=True)

@@ -4,7 +4,9 @@
 
 In one run, in turn and several times over: a plain PyTorch loop, the package's loop in the same process, and the
 same under Ray Train with one worker and more. All train the same detector on the same clips of the same labels.
-A step's time is that of whole epochs but the first, what lies between epochs (checkpoint, report) told apart.
+A step's time is that of whole epochs but the first, what lies between epochs (checkpoint, report) told apart, and so
+is the CPU time of its process, which other programs of the machine disturb less. The ways take turns at being first,
+and Ray's workers are not niced, as they are by default, since no way may be more polite than another.
 Leaves ``training.json`` and ``training.md`` in OUT.
 """
 
@@ -40,6 +42,8 @@ from hybridal_ray.training.trainer import Workers, train_round
 
 LABELLED_EVERY = 8  # frames
 Epochs = list[dict[str, float]]
+PLAIN, OWN = "plain PyTorch loop", "in this process"
+KINDS = ("seconds", "cpu_seconds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,16 +81,16 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     work = _work(arguments)
     ways: dict[str, Callable[[], Epochs]] = {
-        "plain PyTorch loop": functools.partial(_plain, work),
-        "in this process": functools.partial(_trained, work, 0),
+        PLAIN: functools.partial(_plain, work),
+        OWN: functools.partial(_trained, work, 0),
         **{f"Ray Train, {count} workers": functools.partial(_trained, work, count) for count in arguments.workers},
     }
     if arguments.workers:
         _start_ray(max(arguments.workers) * arguments.threads)
     results: dict[str, list[Epochs]] = {way: [] for way in ways}
-    for _ in range(arguments.repeats):
-        for way, train in ways.items():
-            results[way].append(train())
+    for repeat in range(arguments.repeats):
+        for way in _rotated(list(ways), repeat):
+            results[way].append(ways[way]())
             print(way, [round(1000 * _seconds(epochs) / arguments.steps, 1) for epochs in results[way]], "ms a step")
     arguments.out.mkdir(parents=True, exist_ok=True)
     table = _table(results, arguments.steps)
@@ -115,10 +119,17 @@ def _work(arguments: argparse.Namespace) -> Work:
     )
 
 
+def _rotated(ways: list[str], by: int) -> list[str]:
+    return ways[by % len(ways) :] + ways[: by % len(ways)]
+
+
 def _start_ray(cpus: int) -> None:
     import ray
 
-    ray.init(address="local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    ray.init(
+        address="local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1",
+        _system_config={"worker_niceness": 0},
+    )  # fmt: skip
 
 
 def _plain(work: Work) -> Epochs:
@@ -139,7 +150,7 @@ def _plain(work: Work) -> Epochs:
             clips=work.optimiser.steps_per_epoch * work.optimiser.batch_size, clip_frames=work.spec.clip_frames,
             clip_stride=work.spec.clip_stride, sampling=work.sampling, generator=np.random.default_rng([0, 0, epoch]),
         )  # fmt: skip
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         for batch in prefetched(source, worker_share(draws, work.optimiser.batch_size, 0, 1)):
             on_device = batch.to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
@@ -153,7 +164,7 @@ def _plain(work: Work) -> Epochs:
             nn.utils.clip_grad_norm_(detector.parameters(), 1.0)
             optimiser.step()
         loss.item()  # waits for the device
-        epochs.append({"seconds": time.perf_counter() - started})
+        epochs.append({"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu_started})
     return epochs
 
 
@@ -172,9 +183,9 @@ def _trained(work: Work, workers: int) -> Epochs:
     return history
 
 
-def _seconds(epochs: Epochs) -> float:
+def _seconds(epochs: Epochs, kind: str = "seconds") -> float:
     """Of an epoch, the median without the first, which decodes and warms up."""
-    return statistics.median(epoch["seconds"] for epoch in epochs[1:])
+    return statistics.median(epoch[kind] for epoch in epochs[1:])
 
 
 def _mean(results: Sequence[Epochs], name: str) -> float | None:
@@ -183,24 +194,32 @@ def _mean(results: Sequence[Epochs], name: str) -> float | None:
 
 
 def _table(results: Mapping[str, Sequence[Epochs]], steps: int) -> str:
-    """A row a way: medians over the repeats, each repeat compared with the plain loop beside it."""
+    """A row a way: medians over the repeats, each repeat compared with the plain loop of the same turn."""
     lines = [
-        "| way | step, ms | against the plain loop | waiting for data | between epochs, s | peak memory, MiB |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| way | step, ms | CPU a step, ms | step against plain | CPU against plain | step against in this process "
+        "| waiting for data | between epochs, s | peak memory, MiB |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    plain = [_seconds(epochs) for epochs in results["plain PyTorch loop"]]
     for way, repeats in results.items():
-        seconds = [_seconds(epochs) for epochs in repeats]
-        ratios = sorted(mine / base for mine, base in zip(seconds, plain, strict=True))
         cells = [
-            f"{1000 * statistics.median(seconds) / steps:.1f}",
-            f"× {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})",
+            *(
+                f"{1000 * statistics.median(_seconds(epochs, kind) for epochs in repeats) / steps:.1f}"
+                for kind in KINDS
+            ),
+            *(_ratio(repeats, results[PLAIN], kind) for kind in KINDS),
+            _ratio(repeats, results[OWN], "seconds"),
             _cell(_mean(repeats, "waiting_share"), "{:.1%}"),
             _cell(_mean(repeats, "between"), "{:.2f}"),
             _cell(_mean(repeats, "peak_memory_mib_0"), "{:.0f}"),
         ]
         lines.append(f"| {way} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _ratio(mine: Sequence[Epochs], others: Sequence[Epochs], kind: str) -> str:
+    """Median, least and largest of the ratios of the repeats."""
+    ratios = sorted(_seconds(one, kind) / _seconds(other, kind) for one, other in zip(mine, others, strict=True))
+    return f"× {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})"
 
 
 def _cell(value: Any, form: str) -> str:

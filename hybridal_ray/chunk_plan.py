@@ -7,23 +7,23 @@ again. It holds eight bytes a video beside the videos; chunks are made when thei
 import hashlib
 import itertools
 import json
+import math
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.storage_patience import patiently
+from hybridal_ray.video_rows import VideoRows
 
 PLAN_FILE = "pass.json"
-VIDEOS_AT_ONCE = 8192  # while the videos are put in order
+FEWEST_PER_CHUNK = 8  # where the size is left to the plan
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,13 @@ class Chunk:
     name: str
     videos: tuple[Video, ...]
 
+    def single_names(self) -> list[str]:
+        """Of the parts of its videos, were each in a chunk of its own."""
+        return [f"{self.name}-{index:04d}" for index in range(len(self.videos))]
+
     def singles(self) -> list["Chunk"]:
         """The same videos, each in a chunk of its own, for when one of them takes its process down."""
-        return [Chunk(f"{self.name}-{index:04d}", (video,)) for index, video in enumerate(self.videos)]
+        return [Chunk(name, (video,)) for name, video in zip(self.single_names(), self.videos, strict=True)]
 
     @property
     def frames(self) -> int:
@@ -53,7 +57,7 @@ class ChunkPlan:
     """All chunks of a pass, each made when it is asked for.
 
     Attributes:
-        videos: In any order.
+        videos: Ordered by id.
         order: (V,), places in `videos`, the longest video first.
         size: Videos in a chunk, but for the last.
         frames: Of all videos.
@@ -68,34 +72,43 @@ class ChunkPlan:
         return -(-len(self.order) // self.size)
 
     def __iter__(self) -> Iterator[Chunk]:
+        digits = max(5, len(str(len(self) - 1)))  # the order of their names is the order of the parts
         for index in range(len(self)):
             places = self.order[index * self.size : (index + 1) * self.size]
-            yield Chunk(f"part-{index:05d}", tuple(self.videos[int(place)] for place in places))
+            yield Chunk(f"part-{index:0{digits}d}", tuple(self.videos[int(place)] for place in places))
 
 
-def plan_chunks(videos: Sequence[Video], directory: str, videos_per_chunk: int) -> ChunkPlan:
+def chunk_size(videos: int) -> int:
+    """Videos in a chunk where the size is left to the plan: size and number of the parts grow with the pool's root.
+
+    Up to 6,400 videos it is 8, so that little is lost with an actor and all have work; a million make 10,000 parts of
+    100, a hundred million make 100,000 of 1,000, for many small files take long to list and to read.
+    """
+    return max(FEWEST_PER_CHUNK, math.ceil(math.sqrt(videos) / 10))
+
+
+def plan_chunks(videos: Sequence[Video], directory: str, videos_per_chunk: int | Literal["auto"]) -> ChunkPlan:
     """Divides the videos into chunks, long videos first, so that no long one is left for the end.
 
     The first call notes in the directory what it divided; a later one keeps to that size of chunk, so that the
     parts that are there stay valid.
 
     Args:
-        videos: Each id once.
+        videos: Each id once. Where they come ordered by id they are not held, but asked for again.
         directory: Where the parts go.
-        videos_per_chunk: At least 1.
+        videos_per_chunk: At least 1; ``auto`` is that of `chunk_size`.
 
     Raises:
         UserError: The directory holds a pass over other videos.
         ValueError: A video id appears twice.
     """
-    keys = _keys(videos)
-    if _any_twice(keys["video_id"]):
-        raise ValueError("a video id appears twice in the videos of a pass")
-    order = pc.sort_indices(keys, sort_keys=[("num_frames", "descending"), ("video_id", "ascending")])
+    if not all(one[0] < other[0] for one, other in itertools.pairwise(_keys(videos))):
+        videos = sorted(videos, key=lambda video: video.video_id)
+    lengths, digest = _read_keys(videos)
     plan: dict[str, Any] = {
-        "videos": len(keys),
-        "videos_digest": _digest(keys["video_id"], order),
-        "videos_per_chunk": videos_per_chunk,
+        "videos": len(videos),
+        "videos_digest": digest,
+        "videos_per_chunk": chunk_size(len(videos)) if videos_per_chunk == "auto" else videos_per_chunk,
     }
     location = storage.join(directory, PLAN_FILE)
     if patiently(lambda: storage.exists(location)):
@@ -108,11 +121,11 @@ def plan_chunks(videos: Sequence[Video], directory: str, videos_per_chunk: int) 
         plan = begun
     else:
         patiently(lambda: storage.write_json(location, plan))
-    places = order.to_numpy().astype(np.int64)
-    return ChunkPlan(videos, places, plan["videos_per_chunk"], pc.sum(keys["num_frames"]).as_py() or 0)
+    order = np.argsort(-lengths, kind="stable")  # ties stay in the order of their ids
+    return ChunkPlan(videos, order, plan["videos_per_chunk"], int(lengths.sum(dtype=np.int64)))
 
 
-def pieces(chunk: Chunk, present: Collection[str]) -> list[tuple[Chunk, bool]]:
+def pieces(chunk: Chunk, present: Set[str]) -> list[tuple[Chunk, bool]]:
     """What became of a chunk: itself, or its videos singly where an earlier attempt had split it.
 
     Args:
@@ -124,9 +137,8 @@ def pieces(chunk: Chunk, present: Collection[str]) -> list[tuple[Chunk, bool]]:
     """
     if chunk.name in present:
         return [(chunk, True)]
-    singles = chunk.singles()
-    split = any(single.name in present for single in singles)
-    return [(piece, piece.name in present) for piece in (singles if split else [chunk])]
+    split = not present.isdisjoint(chunk.single_names())
+    return [(piece, piece.name in present) for piece in (chunk.singles() if split else [chunk])]
 
 
 class ToDo:
@@ -162,26 +174,19 @@ class ToDo:
         self._last.extend(chunks)
 
 
-def _keys(videos: Sequence[Video]) -> pa.Table:
-    """What the order is decided by: ids and numbers of frames, in columns."""
-    schema = pa.schema([("video_id", pa.string()), ("num_frames", pa.int64())])
-    batches, left = [], iter(videos)
-    while some := list(itertools.islice(left, VIDEOS_AT_ONCE)):
-        columns = [[video.video_id for video in some], [video.num_frames for video in some]]
-        batches.append(pa.record_batch(columns, schema=schema))
-    return pa.Table.from_batches(batches, schema=schema).combine_chunks()
+def _keys(videos: Sequence[Video]) -> Iterator[tuple[str, int]]:
+    """What the plan is made of: id and number of frames of each video."""
+    return videos.keys() if isinstance(videos, VideoRows) else ((each.video_id, each.num_frames) for each in videos)
 
 
-def _any_twice(video_ids: pa.ChunkedArray) -> bool:
-    """Whether an id is there twice, by sorting, which takes less memory than a table of hashes."""
-    order = pc.sort_indices(video_ids)
-    batches = (video_ids.take(order.slice(start, VIDEOS_AT_ONCE + 1)) for start in range(0, len(order), VIDEOS_AT_ONCE))
-    return any(pc.any(pc.equal(batch[:-1], batch[1:])).as_py() for batch in batches)
-
-
-def _digest(video_ids: pa.ChunkedArray, order: pa.Array) -> str:
+def _read_keys(videos: Sequence[Video]) -> tuple[npt.NDArray[np.int32], str]:
+    """The frames of each of the videos, (V,), and a digest of the keys of all, which come ordered by id."""
+    lengths = np.empty(len(videos), np.int32)
     digest = hashlib.blake2b(digest_size=8)
-    for start in range(0, len(order), VIDEOS_AT_ONCE):
-        for video_id in video_ids.take(order.slice(start, VIDEOS_AT_ONCE)).to_pylist():
-            digest.update(json.dumps(video_id).encode())
-    return digest.hexdigest()
+    before: str | None = None
+    for place, key in enumerate(_keys(videos)):
+        if key[0] == before:
+            raise ValueError(f"video id {before!r} appears twice in the videos of a pass")
+        before, lengths[place] = key
+        digest.update(json.dumps(key).encode())
+    return lengths, digest.hexdigest()

@@ -9,8 +9,10 @@ import typer
 from rich.console import Console
 
 from hybridal_ray.commands.check import check
+from hybridal_ray.commands.compare import compare
 from hybridal_ray.commands.evaluate import evaluate
 from hybridal_ray.commands.export import export
+from hybridal_ray.commands.forecast import tell_forecast
 from hybridal_ray.commands.ingest import ingest
 from hybridal_ray.commands.labels import labels
 from hybridal_ray.commands.predict import predict
@@ -26,6 +28,7 @@ app.command()(thresholds)
 app.add_typer(export, name="export")
 app.add_typer(labels, name="labels")
 app.command()(check)
+app.command()(compare)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -65,6 +68,7 @@ def run(
     accept_partial: Annotated[
         bool, typer.Option("--accept-partial", help="Go on with the labels of a batch that are there.")
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what the next round will cost.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the active-learning loop, on the cluster that RAY_ADDRESS names or a local one; again to continue."""
@@ -72,8 +76,12 @@ def run(
     from hybridal_ray.labelling import Patience
     from hybridal_ray.loop import run_loop
 
+    settings = load_config(config, overrides or [])
+    if dry_run:
+        tell_forecast(settings, as_json)
+        return
     log = sys.stderr if as_json else sys.stdout
-    settings, patience = load_config(config, overrides or []), Patience(wait, accept_partial)
+    patience = Patience(wait, accept_partial)
     root = run_loop(settings, say=lambda line: print(line, file=log, flush=True), patience=patience)
     _tell_run(root, as_json)
 

@@ -19,6 +19,7 @@ from hybridal_ray.config_sections import (
     ScoringConfig,
     Section,
     SelectionConfig,
+    StoppingConfig,
     TrackingConfig,
     TrainingConfig,
 )
@@ -42,6 +43,7 @@ class Config(Section):
     clustering: ClusteringConfig = ClusteringConfig()
     scoring: ScoringConfig = ScoringConfig()
     selection: SelectionConfig = SelectionConfig()
+    stopping: StoppingConfig = StoppingConfig()
     oracle: OracleConfig = OracleConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
@@ -88,7 +90,8 @@ UNION_MEMBERS = ("constrained-int", "literal['all']", "literal['auto']")
 # Fields that may change between two starts of one run, because they cannot falsify what is finished.
 FREE_FIELDS = frozenset(
     {
-        "root", "run", "rounds", "device", "pool.path", "pool.demo", "budget.max_frames", "tracking", "cluster",
+        "root", "run", "rounds", "device", "pool.path", "pool.demo", "tracking", "cluster",
+        "budget.max_frames", "budget.max_videos", "budget.max_seconds", "stopping",
         "training.workers", "training.cpus_per_worker", "training.gpus_per_worker", "training.max_failures",
         "training.cache_mib", "training.loaders", "training.accumulate", "training.channels_last", "training.compile",
         "detector.feature_cache",
@@ -154,7 +157,8 @@ def _apply(tree: dict[str, Any], override: str) -> None:
 
 
 def _first_problem(error: ValidationError) -> str:
-    problem, *others = error.errors()
+    # A mistyped field that is required is missing too: its typing error is what the user can mend.
+    problem, *others = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     dotted = _dotted(problem["loc"])
     if problem["type"] == "extra_forbidden":
         section = _section(problem["loc"][:-1])

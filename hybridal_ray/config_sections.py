@@ -36,6 +36,8 @@ class BudgetConfig(Section):
     frames_per_video: int = Field(4, ge=1, description="A: frames bought in, and averaged into the score of, a video.")
     max_frames_per_round: int | None = Field(None, ge=1, description="No round buys more frames than this.")
     max_frames: int | None = Field(None, ge=1, description="The run ends when this many frames are labelled.")
+    max_videos: int | None = Field(None, ge=1, description="The run ends when this many videos have labels.")
+    max_seconds: float | None = Field(None, gt=0, description="The run ends when this much labour is used up.")
     revisit_fraction: float = Field(0.0, ge=0, le=1, description="Share of a round's videos that have labels already.")
 
 
@@ -123,10 +125,18 @@ class ScoringConfig(Section):
     """Monte Carlo Dropout over the pool (method §1 and §2)."""
 
     passes: int = Field(10, ge=1, description="R.")
+    measure: Literal["neg_log", "entropy", "bald", "neighbour_disagreement"] = Field(
+        "neg_log", description="Uncertainty of a pixel; some strategies bring their own (docs/strategies.md)."
+    )
     reading: Literal["mean_of_log", "log_of_mean"] = Field("mean_of_log", description="Reading of equation U.")
     reduction: Literal["mean", "sum"] = Field("mean", description="Over the predicted foreground of a frame.")
     foreground_threshold: float = Field(0.4, gt=0, lt=1, description="θ, on the mean probability.")
     empty_frame_score: float = Field(0.0, description="What a frame without predicted foreground gets.")
+    class_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Times the entropy of the predicted class, in [0, 1], added to V_score; the paper has none.",
+    )
     proximity_sigma: float = Field(8 / 3, gt=0, description="σ_p of the proximity penalty, in video frames.")
     proximity_window: int = Field(4, ge=0, description="Half window of the proximity penalty, in video frames.")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="bfloat16 is faster and not exact.")
@@ -144,7 +154,9 @@ class ScoringConfig(Section):
     )
     cpus_per_actor: float = Field(1, gt=0)
     gpus_per_actor: float = Field(0, ge=0)
-    videos_per_chunk: int = Field(8, ge=1, description="Videos that an actor takes, and writes, at a time.")
+    videos_per_chunk: PositiveInt | Literal["auto"] = Field(
+        "auto", description="Videos that an actor takes, and writes, at a time; auto: 8, more in pools beyond 6,400."
+    )
     seconds_per_video: float = Field(600, gt=0, description="An actor that is longer at a video is ended.")
 
 
@@ -154,13 +166,49 @@ class SelectionConfig(Section):
     strategy: str = Field("claus", description="Registered strategy, or package.module:Name.")
     options: dict[str, Any] = Field(default_factory=dict, description="Arguments of the strategy.")
     start_strategy: str = Field("random", description="Picks the first batch, when nothing is scored yet.")
+    start_options: dict[str, Any] = Field(default_factory=dict, description="Arguments of start_strategy.")
+    start_latents: str | None = Field(
+        None, description="For a start_strategy that needs latents: 'pretrained', or a Parquet file of your own."
+    )
     memory_mib: int = Field(1024, ge=1, description="Latents and clusters held at once; what is larger is streamed.")
+
+
+class TargetConfig(Section):
+    """Ends a run whose detector is as good as was asked for."""
+
+    metric: str = Field("frame_map@0.5", description="Figure on the split val.")
+    at_least: float = Field(gt=0, le=1)
+    surely: bool = Field(False, description="The lower end of its 95 % interval must reach the target.")
+
+
+class GainConfig(Section):
+    """Ends a run in which labels no longer pay."""
+
+    metric: str = Field("frame_map@0.5", description="Figure on the split val.")
+    per_hour: float = Field(gt=0, description="What the 95 % interval of the gain per labelled hour must lie below.")
+    rounds: int = Field(1, ge=1, description="Rounds over which the gain is taken.")
+
+
+class FlatUncertaintyConfig(Section):
+    """Ends a run whose detector is not getting surer of the pool."""
+
+    change: float = Field(0.02, gt=0, description="Largest change of the mean uncertainty, relative to it.")
+    rounds: int = Field(2, ge=1, description="Rounds over which it is taken.")
+
+
+class StoppingConfig(Section):
+    """What ends a run before `rounds` are done, beside the bounds of `budget`; the first that holds does."""
+
+    target: TargetConfig | None = None
+    gain: GainConfig | None = None
+    flat_uncertainty: FlatUncertaintyConfig | None = None
 
 
 class OracleConfig(Section):
     """Who labels, and what it costs."""
 
     name: str = Field("simulated", description="Registered oracle, or package.module:Name.")
+    start_from_pool: bool = Field(False, description="The labels that the pool's own training videos have come first.")
     options: dict[str, Any] = Field(default_factory=dict, description="Arguments of an oracle that asks people.")
     overlap: float = Field(0.0, ge=0, le=1, description="Share of the frames that two people answer.")
     clip_seconds: float = Field(4.0, gt=0, le=60, description="Length of the clip beside each frame.")

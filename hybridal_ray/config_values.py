@@ -1,7 +1,7 @@
 """The plain values that stages take, out of the configuration, which goes no further than the loop."""
 
 import dataclasses
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import torch
 from pydantic import BaseModel
@@ -10,8 +10,10 @@ from hybridal_ray.config import Config
 from hybridal_ray.detectors.building import settled_spec
 from hybridal_ray.detectors.interface import DetectorSpec
 from hybridal_ray.dispatch import ActorPlan
+from hybridal_ray.errors import UserError
 from hybridal_ray.pool.ledger import labels_of_tubes
 from hybridal_ray.pool.tables import Pool
+from hybridal_ray.scoring.uncertainty import COMPARE_PASSES, Measure
 from hybridal_ray.scoring.video_scoring import UncertaintySettings
 from hybridal_ray.training.held_out import HeldOut
 
@@ -53,12 +55,32 @@ def score_index(config: Config) -> str | None:
     return None if location is None else config.locate(location)
 
 
-def uncertainty_settings(config: Config) -> UncertaintySettings:
-    """How the videos of a run are scored."""
+def uncertainty_settings(config: Config, measure: str | None = None) -> UncertaintySettings:
+    """How the videos of a run are scored.
+
+    Args:
+        config: The run.
+        measure: Of the strategy, None for that of the configuration.
+
+    Raises:
+        UserError: There is no such measure, or it compares passes and there are too few of them.
+    """
     scoring = config.scoring
+    chosen = scoring.measure if measure is None else measure
+    if chosen not in get_args(Measure):
+        known = ", ".join(get_args(Measure))
+        raise UserError(f"selection.strategy: asks for the measure {chosen!r}, expected one of {known}")
+    # A clip whose ranking is asked for is judged by either half of its passes.
+    fewest = scoring.passes if scoring.stable_ranking is None else min(scoring.passes, scoring.passes_at_once) // 2
+    if chosen in COMPARE_PASSES and fewest < 2:
+        raise UserError(
+            f"scoring.passes: found {scoring.passes}, with passes_at_once={scoring.passes_at_once}; the measure "
+            f"{chosen} compares passes, and needs two (two in each half where stable_ranking is set)"
+        )
     return plain(
         UncertaintySettings,
         scoring,
+        measure=chosen,
         frames_per_video=config.budget.frames_per_video,
         sigma=scoring.proximity_sigma,
         window=scoring.proximity_window,

@@ -38,7 +38,7 @@ class ActorPlan:
         cpus_per_actor: CPUs reserved for each, and its number of torch threads.
         gpus_per_actor: GPUs reserved for each; a fraction lets actors share one.
         device: ``auto``, ``cpu`` or ``cuda``; where each runs its detector.
-        videos_per_chunk: Videos in a part file.
+        videos_per_chunk: Videos in a part file; ``auto`` grows with their number.
         seconds_per_video: An actor that is so long at one video is ended.
         may_grow: An autoscaler adds nodes: ``auto`` asks for more actors than there is room for, so that it does.
 
@@ -50,7 +50,7 @@ class ActorPlan:
     cpus_per_actor: float = 1
     gpus_per_actor: float = 0
     device: str = "auto"
-    videos_per_chunk: int = 8
+    videos_per_chunk: int | Literal["auto"] = "auto"
     seconds_per_video: float = 600
     may_grow: bool = False
 

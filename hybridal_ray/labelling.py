@@ -23,8 +23,10 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.detecting import DetectionSettings
 from hybridal_ray.evaluation.predicting import predict_videos
 from hybridal_ray.oracles import ORACLES, WAITING_ORACLES
+from hybridal_ray.oracles.agreement import agreement_of
 from hybridal_ray.oracles.arrivals import Arrival, settle
-from hybridal_ray.oracles.cost import CostModel, labour
+from hybridal_ray.oracles.cost import CostModel, labour_facts
+from hybridal_ray.oracles.cost_fit import fit_cost
 from hybridal_ray.oracles.interface import Delivery, ToolUnreachable, WaitingOracle
 from hybridal_ray.oracles.progress import Progress, progress_of
 from hybridal_ray.pool import ledger, storage
@@ -91,6 +93,23 @@ def open_run(root: str) -> tuple[RunStore, Config, Pool]:
     return store, config, load_pool(config.locate(config.pool.path))
 
 
+def goes_unmeasured(config: Config, pool: Pool, split: str) -> bool:
+    """Whether the detector is not measured on a split: people may begin with a pool that has no label there."""
+    ids = [video.video_id for video in pool.usable_videos(split)]
+    return asks_people(config) and len(pool.tubes_of(ids)) == 0
+
+
+def expected_cost(config: Config, labels: pa.Table) -> CostModel:
+    """What labels are expected to cost: as people's answers so far took, where they tell; else as configured.
+
+    Args:
+        config: The run.
+        labels: Its ledger (`LABELS_SCHEMA`).
+    """
+    fitted = fit_cost(labels) if asks_people(config) else None
+    return plain(CostModel, config.oracle) if fitted is None else fitted.model
+
+
 def label_purchase(
     config: Config, pool: Pool, store: RunStore, say: Say, patience: Patience, round_index: int | None, truth: pa.Table
 ) -> dict[str, Any]:
@@ -113,13 +132,12 @@ def label_purchase(
     """
     if asks_people(config):
         return _ask_people(config, pool, store, say, patience, round_index)
-    oracle, for_round = config.oracle, _for_round(round_index)
-    cost = CostModel(oracle.seconds_per_video, oracle.seconds_per_frame, oracle.seconds_per_box)
-    annotator = resolve(oracle.name, ORACLES, field="oracle.name")(truth, cost, pool.looked_at)
+    for_round, cost = _for_round(round_index), plain(CostModel, config.oracle)
+    annotator = resolve(config.oracle.name, ORACLES, field="oracle.name")(truth, cost, pool.looked_at)
     picks = storage.read_table(storage.join(store.round_directory(round_index), "selection.parquet"))
     labels = annotator.label(picks, for_round)
     ledger.append(store.root, f"round-{for_round:03d}", labels)
-    return asdict(labour(labels))
+    return labour_facts(labels)
 
 
 def bring_in(store: RunStore, pool: Pool, delivery: Delivery) -> Arrival:
@@ -237,7 +255,15 @@ def _close(request: Request, labels: pa.Table, progress: Progress, store: RunSto
             "expected at least one frame with an actor, or none, of any video; `hybridal labels import` takes it"
         )
     own = labels.filter(pc.field("round") == request.for_round)
-    return {**asdict(labour(own)), "asked_frames": progress.frames, "answered_frames": progress.answered}
+    agreement, fitted = agreement_of(labels, request.request), fit_cost(labels)
+    return {
+        **labour_facts(own),
+        "asked_frames": progress.frames,
+        "answered_frames": progress.answered,
+        "cannot_tell": progress.cannot_tell,
+        **({} if agreement is None else agreement.figures()),
+        **({} if fitted is None else fitted.figures()),
+    }
 
 
 def _write_rejected(root: str, arrival: Arrival) -> None:

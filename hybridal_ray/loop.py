@@ -5,14 +5,18 @@ Every stage ends with its marker, so a run that was killed anywhere goes on behi
 
 from hybridal_ray import cluster
 from hybridal_ray.config import FREE_FIELDS, Config
+from hybridal_ray.config_values import uncertainty_settings
 from hybridal_ray.errors import UserError
 from hybridal_ray.labelling import END_AND_WAIT, Patience, StillWaiting, asks_people, people_of
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.demo import generate_demo_pool
 from hybridal_ray.pool.tables import Pool, load_pool
 from hybridal_ray.rounds import Rounds, Say
+from hybridal_ray.run_end import check_stopping
 from hybridal_ray.run_store import RunStore
+from hybridal_ray.selection.request import measure_of
 from hybridal_ray.selection.strategies import build_strategy
+from hybridal_ray.start_scores import check_start
 from hybridal_ray.tracking.mlflow_sync import RunStatus
 from hybridal_ray.tracking.provenance import write_provenance
 
@@ -34,6 +38,7 @@ def run_loop(config: Config, say: Say = print, patience: Patience = END_AND_WAIT
     run_root = config.locate(config.run)
     _check(config)
     pool = open_pool(config, say)
+    check_stopping(config, pool)
     with RunStore(run_root) as store:
         store.open({**config.model_dump(mode="json"), "pool_identity": pool.identity()}, FREE_FIELDS)
         write_provenance(run_root, pool)
@@ -44,10 +49,12 @@ def run_loop(config: Config, say: Say = print, patience: Patience = END_AND_WAIT
             for round_index in range(config.rounds):
                 rounds.train(round_index)
                 rounds.evaluate(round_index)
+                rounds.validate(round_index)
                 rounds.score(round_index)
                 rounds.select(round_index)
+                last = rounds.is_last(round_index)
                 rounds.track(round_index)
-                if round_index + 1 == config.rounds or rounds.budget_is_spent(round_index):
+                if last:
                     break
                 rounds.label(round_index)
             status = "FINISHED"
@@ -81,8 +88,8 @@ def open_pool(config: Config, say: Say) -> Pool:
 
 def _check(config: Config) -> None:
     """Finds what would fail hours later: unknown names, wrong options, a cluster that is too small."""
-    build_strategy(config.selection.strategy, config.selection.options)
-    build_strategy(config.selection.start_strategy, {})
+    uncertainty_settings(config, measure_of(build_strategy(config.selection.strategy, config.selection.options)))
+    check_start(config)
     if asks_people(config):
         people_of(config)
     pretrained = config.detector.pretrained

@@ -10,17 +10,20 @@ from typing import Any
 
 from rich.console import Console
 
-from hybridal_ray.config import Config, parse_config
-from hybridal_ray.labelling import awaited
+from hybridal_ray.config import Config
+from hybridal_ray.labelling import awaited, open_run
 from hybridal_ray.pass_progress import duration, read_progress
 from hybridal_ray.pool import storage
-from hybridal_ray.pool.tables import Pool, load_pool
-from hybridal_ray.run_store import RunStore
+from hybridal_ray.pool.tables import Pool
+from hybridal_ray.run_end import validates_apart
+from hybridal_ray.run_store import RunStore, StageStatus
+from hybridal_ray.stopping.criterion import End
+from hybridal_ray.stopping.end_file import read_end
 from hybridal_ray.tracking.rounds_table import round_rows, rounds_table
 from hybridal_ray.tracking.run_reader import RoundRecord, read_rounds
 
 # Where the stages that pass over videos leave their progress, below the round's directory.
-PASSES = {"evaluate": "evaluate/predictions", "score": "scores"}
+PASSES = {"evaluate": "evaluate/predictions", "validate": "validate/predictions", "score": "scores"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class RunReport:
         progress: How far the pass over videos is that comes next or is under way, None where none has begun.
         rounds: What is known of each round.
         tracking_uri: Where MLflow keeps its records of the run, or None.
+        end: What ended the run, None where it has not ended.
+        waits_for: The request that people have not answered all of, and how far it is; None where there is none.
     """
 
     root: str
@@ -40,12 +45,16 @@ class RunReport:
     progress: dict[str, Any] | None
     rounds: Sequence[RoundRecord]
     tracking_uri: str | None
+    end: End | None
+    waits_for: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain values."""
         return {
             "run": self.root,
             "state": self.state,
+            "end": None if self.end is None else asdict(self.end),
+            "waits_for": self.waits_for,
             "progress": self.progress,
             "tracking_uri": self.tracking_uri,
             "rounds": round_rows(self.rounds),
@@ -73,11 +82,12 @@ def run_report(root: str) -> RunReport:
     Raises:
         UserError: There is no run, or its pool has moved away.
     """
-    store = RunStore(root)
-    tree = {name: value for name, value in store.config().items() if name != "pool_identity"}
-    config = parse_config(tree, f"{root}/config.yaml")
-    pool = load_pool(config.locate(config.pool.path))
-    return RunReport(root, _state(store, config), _progress(store), read_rounds(root, pool), config.tracking_uri)
+    store, config, pool = open_run(root)
+    end, rounds = read_end(root), read_rounds(root, pool)
+    statuses = _statuses(store, config)
+    waits_for = _waits_for(store)
+    state = _state(store, config, statuses, end) if waits_for is None else _waiting(waits_for)
+    return RunReport(root, state, _progress(store, statuses), rounds, config.tracking_uri, end, waits_for)
 
 
 def pool_facts(pool: Pool) -> dict[str, Any]:
@@ -95,11 +105,22 @@ def pool_facts(pool: Pool) -> dict[str, Any]:
     }
 
 
-def _state(store: RunStore, config: Config) -> str:
-    if (waits := awaited(store)) is not None:
-        request, progress = waits
-        return f"round {request.for_round} waits for people: {progress.line()}; request in {request.directory}"
-    statuses = store.status()
+def _statuses(store: RunStore, config: Config) -> list[StageStatus]:
+    """The stages of the rounds begun so far, with the validation where the run has one."""
+    statuses = []
+    for status in store.status():
+        statuses.append(status)
+        if status.stage == "evaluate" and validates_apart(config):
+            stage = store.stage(status.round, "validate")
+            statuses.append(StageStatus(status.round, "validate", stage.done, stage.summary() if stage.done else None))
+    return statuses
+
+
+def _state(store: RunStore, config: Config, statuses: Sequence[StageStatus], end: End | None) -> str:
+    if end is not None:
+        picked = store.stage(end.round, "select").summary()["frames"]
+        next_batch = "; selection.parquet of the last one is the next batch to label" if picked else ""
+        return f"finished after {end.round + 1} rounds, ended by {end.criterion}: {end.reason}{next_batch}"
     if any(status.stage == "select" and (status.summary or {}).get("frames") == 0 for status in statuses):
         return "finished: the pool or the budget is used up"
     for status in statuses:
@@ -112,9 +133,22 @@ def _state(store: RunStore, config: Config) -> str:
     return f"finished after {begun} rounds; selection.parquet of the last one is the next batch to label"
 
 
-def _progress(store: RunStore) -> dict[str, Any] | None:
+def _waits_for(store: RunStore) -> dict[str, Any] | None:
+    """The request that the run waits for, as plain values."""
+    if (waits := awaited(store)) is None:
+        return None
+    request, progress = waits
+    place = {"request": request.request, "round": request.for_round, "directory": request.directory}
+    return {**place, **asdict(progress), "line": progress.line()}
+
+
+def _waiting(waits_for: dict[str, Any]) -> str:
+    return f"round {waits_for['round']} waits for people: {waits_for['line']}; request in {waits_for['directory']}"
+
+
+def _progress(store: RunStore, statuses: Sequence[StageStatus]) -> dict[str, Any] | None:
     """What the pass of the next stage has written of itself, as plain values."""
-    for status in store.status():
+    for status in statuses:
         if status.round is not None and not status.done and status.stage in PASSES:
             found = read_progress(storage.join(store.round_directory(status.round), PASSES[status.stage]))
             if found is not None:

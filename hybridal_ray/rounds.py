@@ -26,17 +26,22 @@ from hybridal_ray.config_values import (
 from hybridal_ray.detectors.checkpoint import load_detector
 from hybridal_ray.evaluation.detecting import DetectionSettings
 from hybridal_ray.evaluation.evaluator import evaluate_checkpoint
-from hybridal_ray.labelling import END_AND_WAIT, Patience, asks_people, label_purchase
+from hybridal_ray.labelling import END_AND_WAIT, Patience, expected_cost, goes_unmeasured, label_purchase
+from hybridal_ray.oracles.own_labels import begin_with_own_labels, own_labels
 from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.tables import Pool
+from hybridal_ray.run_budget import RunBudget
+from hybridal_ray.run_end import VALIDATION, decide_end, mean_uncertainty, validates_apart
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.scoring.pool_part import seeded_part
 from hybridal_ray.scoring.pool_scorer import score_pool
 from hybridal_ray.scoring.shortcuts import Shortcuts
-from hybridal_ray.selection.request import Selection, SelectionRequest
+from hybridal_ray.selection.request import Selection, SelectionRequest, measure_of
 from hybridal_ray.selection.score_batches import ScoreBatches, ScoreParts
 from hybridal_ray.selection.selector import select
 from hybridal_ray.selection.strategies import build_strategy
+from hybridal_ray.start_scores import start_scores
+from hybridal_ray.stopping.end_file import keep_end, read_end
 from hybridal_ray.tracking.mlflow_sync import RunStatus, sync_run
 from hybridal_ray.tracking.round_report import render_round
 from hybridal_ray.training.seeding import pretrained_weights
@@ -71,15 +76,25 @@ class Rounds:
         self.videos = VideoRows.usable(self.pool.videos, "train", self.pool.root)
 
     def buy_first_labels(self) -> None:
-        """Picks and labels what the first round is trained on: random videos and frames, as in the paper."""
+        """Picks and labels what the first round is trained on: random videos and frames, unless told otherwise.
+
+        Labels that the pool has already take their place where the configuration says so.
+        """
+        if self.config.oracle.start_from_pool:
+            self._stage(START, "select", lambda: {"frames": len(own_labels(self.pool, self.videos))})
+            self._stage(START, "label", lambda: begin_with_own_labels(self.store.root, self.pool, self.videos))
+            return
         budget = self.config.budget
         videos = len(self.videos) if budget.start_videos == "all" else budget.start_videos
         longest = max(video.num_frames for video in self.videos)
         frames = longest if budget.start_frames_per_video == "all" else budget.start_frames_per_video
 
         def pick() -> dict[str, Any]:
-            request = self._request(START, videos, frames, scores=None, centres=None)
-            return self._keep(START, select(self.config.selection.start_strategy, {}, request, in_process=True))
+            name, options = self.config.selection.start_strategy, self.config.selection.start_options
+            directory, classes = self.store.round_directory(START), len(self.pool.classes)
+            scores = start_scores(self.config, self.videos, classes, directory, self.say)
+            request = self._request(START, videos, frames, scores=scores, centres=None)
+            return self._keep(START, select(name, options, request, in_process=True))
 
         self._stage(START, "select", pick)
         self.label(START)
@@ -113,13 +128,21 @@ class Rounds:
 
     def evaluate(self, round_index: int) -> None:
         """Measures the round's detector on the evaluation split, on the same kind of actors as scoring."""
+        self._measure(round_index, "evaluate", self.config.evaluation.split)
+
+    def validate(self, round_index: int) -> None:
+        """Measures it on the validation split too, where a stopping criterion asks for that."""
+        if validates_apart(self.config):
+            self._measure(round_index, "validate", VALIDATION)
+
+    def _measure(self, round_index: int, name: str, split: str) -> None:
         config = self.config
-        videos = self.pool.usable_videos(config.evaluation.split)
+        videos = self.pool.usable_videos(split)
         ids = [video.video_id for video in videos]
-        if asks_people(config) and len(self.pool.tubes_of(ids)) == 0:
-            self._stage(round_index, "evaluate", lambda: self._not_evaluated(round_index))
+        if goes_unmeasured(config, self.pool, split):
+            self._stage(round_index, name, lambda: self._not_measured(round_index, name, split))
             return
-        tell = self._now_and_then(f"round {round_index}: evaluate")
+        tell = self._now_and_then(f"round {round_index}: {name}")
 
         def work() -> dict[str, Any]:
             metrics = evaluate_checkpoint(
@@ -127,7 +150,7 @@ class Rounds:
                 self.pool.tubes_of(ids),
                 self.pool.classes,
                 self._checkpoint(round_index),
-                self._directory(round_index, "evaluate"),
+                self._directory(round_index, name),
                 settings=plain(DetectionSettings, config.evaluation),
                 plan=actor_plan(config),
                 feature_cache=feature_cache(config),
@@ -137,12 +160,12 @@ class Rounds:
             )
             return {name: value for name, value in metrics.items() if isinstance(value, float) and "/" not in name}
 
-        self._stage(round_index, "evaluate", work)
+        self._stage(round_index, name, work)
 
-    def _not_evaluated(self, round_index: int) -> dict[str, Any]:
-        reason = f"no video of split {self.config.evaluation.split!r} is labelled"
-        self.say(f"round {round_index}: evaluate is skipped: {reason}")
-        storage.write_json(self._directory(round_index, "evaluate/metrics.json"), {})
+    def _not_measured(self, round_index: int, name: str, split: str) -> dict[str, Any]:
+        reason = f"no video of split {split!r} is labelled"
+        self.say(f"round {round_index}: {name} is skipped: {reason}")
+        storage.write_json(self._directory(round_index, f"{name}/metrics.json"), {})
         return {"skipped": reason}
 
     def score(self, round_index: int) -> None:
@@ -150,7 +173,8 @@ class Rounds:
         config = self.config
 
         def work() -> dict[str, Any]:
-            if not build_strategy(config.selection.strategy, config.selection.options).needs_scores:
+            strategy = build_strategy(config.selection.strategy, config.selection.options)
+            if not strategy.needs_scores:
                 return {"videos": 0, "failed": {}, "skipped": f"{config.selection.strategy} needs no scores"}
             scoring, tell = config.scoring, self._now_and_then(f"round {round_index}: score")
             summary = score_pool(
@@ -158,7 +182,7 @@ class Rounds:
                 ledger.labelled_frames(self._labels(round_index)),
                 self._checkpoint(round_index),
                 self._directory(round_index, "scores"),
-                settings=uncertainty_settings(config),
+                settings=uncertainty_settings(config, measure_of(strategy)),
                 shortcuts=plain(Shortcuts, scoring),
                 autocast=scoring_arithmetic(config),
                 run_seed=config.seed,
@@ -170,7 +194,12 @@ class Rounds:
             )
             for video_id, reason in summary.failed.items():
                 self.say(f"round {round_index}: {video_id} could not be scored: {reason}")
-            return {"videos": summary.videos, "failed": summary.failed, "actor_restarts": summary.actor_restarts}
+            return {
+                "videos": summary.videos,
+                "failed": summary.failed,
+                "actor_restarts": summary.actor_restarts,
+                "mean_uncertainty": mean_uncertainty(self._directory(round_index, "scores")),
+            }
 
         self._stage(round_index, "score", work)
 
@@ -207,12 +236,15 @@ class Rounds:
 
         self._stage(round_index, "label", work)
 
-    def budget_is_spent(self, round_index: int) -> bool:
-        """Whether the round picked nothing: the pool or the budget in frames is used up."""
-        spent = self._picked_nothing(round_index)
-        if spent:
-            self.say(f"round {round_index}: nothing is left to buy; the run ends here")
-        return spent
+    def is_last(self, round_index: int) -> bool:
+        """Whether a stopping criterion ends the run here; not asked once the round's labels have been bought."""
+        if round_index + 1 < self.config.rounds and self.store.stage(round_index, "label").done:
+            return False
+        end = decide_end(self.config, self.store, round_index)
+        if end is not None and end != read_end(self.store.root):
+            self.say(f"round {round_index}: the run ends here, by {end.criterion}: {end.reason}")
+        keep_end(self.store.root, end)
+        return end is not None
 
     def track(self, round_index: int) -> None:
         """Draws the round's figures and sends the round to MLflow; neither can fail the round."""
@@ -257,9 +289,8 @@ class Rounds:
     ) -> SelectionRequest:
         budget, labels = self.config.budget, self._labels(round_index)
         labelled = ledger.labelled_frames(labels)
-        taken = sum(map(len, labelled.values()))
         left = [budget.max_frames_per_round] if round_index is not None else []
-        left.append(None if budget.max_frames is None else max(budget.max_frames - taken, 0))
+        left.append(plain(RunBudget, budget).frames_left(labels))
         return SelectionRequest(
             videos=self.videos,
             labelled=labelled,
@@ -272,11 +303,15 @@ class Rounds:
             seed=self.config.seed * 1000 + (0 if round_index is None else round_index + 1),
             memory_mib=self.config.selection.memory_mib,
             clusters_to=self._directory(round_index, "clusters.parquet"),
+            round_index=round_index,
         )
 
     def _keep(self, round_index: int | None, selection: Selection) -> dict[str, Any]:
+        config, labels = self.config, self._labels(round_index)
+        selection, bounded_by = plain(RunBudget, config.budget).cut(selection, labels, expected_cost(config, labels))
         storage.write_table(self._directory(round_index, "selection.parquet"), selection.picks)
-        return {"videos": len(selection.picks["video_id"].unique()), "frames": len(selection.picks)}
+        videos = len(selection.picks["video_id"].unique())
+        return {"videos": videos, "frames": len(selection.picks), "bounded_by": bounded_by}
 
     def _labels(self, round_index: int | None) -> pa.Table:
         """The labels that a round may know: those bought for it and before it, none at the start."""

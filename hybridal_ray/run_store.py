@@ -22,6 +22,11 @@ from hybridal_ray.pool import storage
 
 logger = logging.getLogger(__name__)
 
+
+class RunInUseError(UserError):
+    """Another job works on the run."""
+
+
 START_STAGES = ("select", "label")
 ROUND_STAGES = ("train", "evaluate", "score", "select", "label")
 
@@ -123,7 +128,7 @@ class RunStore:
         system, path = storage.filesystem(self.root)
         self._refuse_strangers(system, path)
         if isinstance(system, pafs.LocalFileSystem) and self._lock is None:
-            self._lock = _take_lock(Path(path), self.root)
+            self._lock = take_lock(Path(path), self.root)
         text = yaml.safe_dump(_plain(resolved), sort_keys=False, allow_unicode=True)
         # Compared as it will be read back, so that a tuple and the list it becomes are no difference.
         new = yaml.safe_load(text)
@@ -224,8 +229,16 @@ class RunStore:
             )
 
 
-def _take_lock(directory: Path, root: str) -> IO[bytes] | None:
-    """Locks a local run for this process; None where the file system knows no locks."""
+def take_lock(directory: Path, root: str) -> IO[bytes] | None:
+    """Locks a local directory for this process until the file is closed; None where the file system knows no locks.
+
+    Args:
+        directory: Is created where it is not there.
+        root: Its name, for messages.
+
+    Raises:
+        RunInUseError: Another process holds the lock.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     lock = (directory / _LOCK).open("ab")
     try:
@@ -233,7 +246,7 @@ def _take_lock(directory: Path, root: str) -> IO[bytes] | None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         lock.close()
-        raise UserError(f"{root}: another job is working on this run; wait for it or stop it") from error
+        raise RunInUseError(f"{root}: another job is working on this run; wait for it or stop it") from error
     except OSError as error:
         lock.close()
         logger.warning("%s cannot be locked (%s): run only one job on it at a time", root, error)

@@ -1,13 +1,15 @@
 """The plan of a pass. Oracles: Python's own sort; every video exactly once, counted in Python."""
 
+import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridal_ray.chunk_plan import Chunk, ToDo, pieces, plan_chunks
+from hybridal_ray.chunk_plan import Chunk, ChunkPlan, ToDo, chunk_size, pieces, plan_chunks
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.video_rows import VideoRows
@@ -53,6 +55,52 @@ def test_directory_keeps_its_size_of_chunk_and_its_videos(tmp_path: Path) -> Non
     assert len(plan_chunks([video("c"), video("b"), video("a")], str(tmp_path), 1)) == 2
     with pytest.raises(UserError, match="3 other videos, expected these 2"):
         plan_chunks([video("a"), video("b")], str(tmp_path), 2)
+
+
+def test_other_lengths_are_other_videos(tmp_path: Path) -> None:
+    plan_chunks([video("a", 3), video("b", 2)], str(tmp_path), 2)
+    with pytest.raises(UserError, match="2 other videos"):
+        plan_chunks([video("a", 4), video("b", 2)], str(tmp_path), 2)
+
+
+@pytest.mark.parametrize(
+    ("videos", "size"), [(0, 8), (26, 8), (6_400, 8), (6_401, 9), (10_000, 10), (1_000_000, 100), (100_000_000, 1_000)]
+)
+def test_size_left_to_the_plan_grows_with_the_root_of_the_pool(videos: int, size: int) -> None:
+    assert chunk_size(videos) == size
+
+
+def test_pass_that_has_begun_keeps_the_size_that_was_left_to_the_plan(tmp_path: Path) -> None:
+    videos = [video(f"{index:05d}") for index in range(6_401)]
+    assert plan_chunks(videos, str(tmp_path), "auto").size == plan_chunks(videos, str(tmp_path), 5).size == 9
+
+
+def test_plan_of_a_pools_rows_holds_eight_bytes_a_video(tmp_path: Path) -> None:
+    count = 20_000
+    columns = {name: [name] * count for name in ("uri", "split", "group")} | {
+        "video_id": [f"video-{index:06d}" for index in range(count)],
+        **{name: [7] * count for name in ("num_frames", "width", "height")},
+    }
+    rows = VideoRows(pa.table(columns), "/pool")
+    del columns
+    in_arrow = pa.total_allocated_bytes()
+    tracemalloc.start()
+    try:
+        plan = plan_chunks(rows, str(tmp_path), "auto")
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert plan.order.nbytes == 8 * count
+    assert held < 8 * count + 50_000
+    assert peak < 20 * count + 400_000  # lengths, their negatives and the order, and a thousand rows at a time
+    assert pa.total_allocated_bytes() <= in_arrow
+
+
+def test_names_sort_as_the_parts_do_however_many_there_are() -> None:
+    plan = ChunkPlan([video("a", 1)], np.zeros(100_001, np.int64), 1, 100_001)
+    names = [chunk.name for chunk in plan]
+    assert names == sorted(names)
+    assert len(set(names)) == 100_001
 
 
 def test_no_videos_are_no_chunks(tmp_path: Path) -> None:

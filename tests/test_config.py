@@ -15,7 +15,8 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings
 
 MINIMAL = {"run": "runs/first", "pool": {"path": "pools/first"}}
-SHIPPED = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+CONFIGS = Path(__file__).parents[1] / "configs"
+SHIPPED = sorted(set(CONFIGS.glob("*.yaml")) - set(CONFIGS.glob("compare_*.yaml")))
 
 
 def at(config: BaseModel, dotted: str) -> Any:

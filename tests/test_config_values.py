@@ -2,12 +2,13 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 import torch
 
-from hybridal_ray.config import parse_config
+from hybridal_ray.config import Config, parse_config
 from hybridal_ray.config_values import (
     actor_plan,
     detector_spec,
@@ -20,6 +21,7 @@ from hybridal_ray.config_values import (
 )
 from hybridal_ray.detectors.interface import DetectorSpec
 from hybridal_ray.dispatch import ActorPlan
+from hybridal_ray.errors import UserError
 from hybridal_ray.pool.ledger import labels_by_video
 from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool
 from hybridal_ray.scoring.shortcuts import Shortcuts
@@ -114,3 +116,35 @@ def test_the_split_val_is_given_with_its_labels_and_no_other_split_is(tmp_path: 
     by_video = labels_by_video(labels)
     assert {video_id: sorted(frames) for video_id, frames in by_video.items()} == {"b": [2]}
     assert [actor.tube_id for actor in by_video["b"][2]] == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("scoring", "measure", "expected"),
+    [
+        ({}, None, "neg_log"),
+        ({"measure": "entropy"}, None, "entropy"),
+        ({"measure": "entropy"}, "bald", "bald"),
+        ({"passes": 2}, "neighbour_disagreement", "neighbour_disagreement"),
+        ({"passes": 4, "stable_ranking": 0.9}, "bald", "bald"),
+    ],
+)
+def test_the_measure_is_that_of_the_strategy_where_it_has_one(scoring, measure, expected):
+    assert uncertainty_settings(tiny(scoring), measure).measure == expected
+
+
+@pytest.mark.parametrize(
+    ("scoring", "measure", "message"),
+    [
+        ({}, "variance", r"selection\.strategy: asks for the measure 'variance', expected one of neg_log, entropy"),
+        ({"passes": 1}, "bald", r"scoring\.passes: found 1.*bald compares passes"),
+        ({"passes": 1, "measure": "neighbour_disagreement"}, None, r"scoring\.passes: found 1"),
+        ({"stable_ranking": 0.9, "passes_at_once": 2}, "bald", r"passes_at_once=2.*two in each half"),
+    ],
+)
+def test_a_measure_that_would_be_nothing_throughout_is_refused(scoring, measure, message):
+    with pytest.raises(UserError, match=message):
+        uncertainty_settings(tiny(scoring), measure)
+
+
+def tiny(scoring: dict[str, Any]) -> Config:
+    return parse_config({"run": "r", "pool": {"path": "p"}, "scoring": scoring}, "test")

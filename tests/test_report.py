@@ -12,6 +12,8 @@ from hybridal_ray.pass_progress import ProgressFile, Tally
 from hybridal_ray.pool import storage
 from hybridal_ray.report import pool_facts, run_report
 from hybridal_ray.run_store import ROUND_STAGES, RunStore
+from hybridal_ray.stopping.criterion import End
+from hybridal_ray.stopping.end_file import keep_end
 
 FILES = {"train": "train/history.json", "evaluate": "evaluate/metrics.json"}
 
@@ -72,6 +74,29 @@ def test_a_run_that_picked_nothing_is_finished(tmp_path: Path) -> None:
     finish(store, 0, "select", frames=0)
 
     assert run_report(store.root).state == "finished: the pool or the budget is used up"
+
+
+def test_the_end_of_a_run_is_told_with_what_ended_it(tmp_path: Path) -> None:
+    _, store = begin_run(tmp_path)
+    finish(store, None, "label")
+    finish(store, 0, "train", "evaluate", "score", "select")
+    assert run_report(store.root).as_json()["end"] is None
+    keep_end(store.root, End("target", 0, "good enough"))
+
+    state = "finished after 1 rounds, ended by target: good enough; selection.parquet of the last one is the next batch"
+    assert f"state: {state} to label" in printed(store.root)
+    assert run_report(store.root).as_json()["end"] == {"criterion": "target", "round": 0, "reason": "good enough"}
+
+
+@pytest.mark.parametrize(("split", "next_stage"), [("test", "validate"), ("val", "score")])
+def test_validation_is_a_stage_of_runs_that_ask_for_one(tmp_path: Path, split: str, next_stage: str) -> None:
+    stopping = {"target": {"at_least": 0.5}}
+    _, store = begin_run(tmp_path, stopping=stopping, evaluation={"split": split})
+    finish(store, None, "label")
+    finish(store, 0, "train", "evaluate")
+    assert run_report(store.root).state == f"round 0, next stage: {next_stage}"
+    finish(store, 0, "validate")
+    assert run_report(store.root).state == "round 0, next stage: score"
 
 
 def test_what_is_printed_names_the_run_and_the_rounds(tmp_path: Path) -> None:

@@ -92,6 +92,31 @@ def history(
         print("\n".join(entry.line() for entry in entries))
 
 
+@labels.command("cost")
+def cost(run: RunRoot, as_json: AsJson = False) -> None:
+    """What labels cost in this run, fitted to the time that its answers took."""
+    from hybridal_ray.labelling import open_run
+    from hybridal_ray.oracles.cost import labour
+    from hybridal_ray.oracles.cost_fit import TERMS, fit_cost
+    from hybridal_ray.pool import ledger
+
+    store, _, _ = open_run(run)
+    known = ledger.read(store.root)
+    fitted, spent = fit_cost(known), labour(known).seconds / 60
+    if fitted is None:
+        raise UserError(f"{store.root}: too few answers tell how long they took for a cost to be fitted")
+    if as_json:
+        print(json.dumps({"minutes_spent": spent, **fitted.figures(), "left_out": fitted.left_out}, indent=1))
+        return
+    for name in TERMS:
+        error = fitted.errors[name]
+        told = "the answers do not tell" if error is None else f"± {error:.2f}"
+        print(f"{name}: {getattr(fitted.model, name):.2f} ({told})")
+    print(
+        f"fitted to {fitted.answers} answers, {fitted.left_out} left out as too long; {spent:.1f} minutes spent so far"
+    )
+
+
 def _tell(root: str, told: list[dict], as_json: bool) -> None:
     from hybridal_ray.labelling import awaited
     from hybridal_ray.run_store import RunStore

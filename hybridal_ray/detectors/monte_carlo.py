@@ -32,10 +32,12 @@ class MonteCarloPasses:
     Attributes:
         mask_probabilities: (N, R, T, H, W), float32 in [0, 1].
         latents: (N, D), mean of the passes' latents.
+        class_probabilities: (N, C), mean over the passes of the softmax of their class scores.
     """
 
     mask_probabilities: Tensor
     latents: Tensor
+    class_probabilities: Tensor
 
 
 class PassDecoder(Protocol):
@@ -143,7 +145,8 @@ def passes_over_features(
     output = (decoder or pass_decoder(detector))(features, generators)
     probabilities = output.mask_logits.float().sigmoid().unflatten(0, seeds.shape)
     latents = output.latent.float().unflatten(0, seeds.shape).mean(dim=1)
-    return MonteCarloPasses(probabilities, latents)
+    classes = output.class_scores.float().softmax(dim=1).unflatten(0, seeds.shape).mean(dim=1)
+    return MonteCarloPasses(probabilities, latents, classes)
 
 
 def clips_of(features: Any, some: slice) -> Any:
@@ -182,7 +185,7 @@ def _repeat(features: Any, clips: Tensor) -> Any:
 def _pass_by_pass(detector: nn.Module, run: Callable[[int], DetectorOutput], seeds: Seeds) -> MonteCarloPasses:
     layers = [*_torch_dropouts(detector), *(m for m in detector.modules() if isinstance(m, ChannelDropout))]
     device = next((parameter.device for parameter in detector.parameters()), torch.device("cpu"))
-    probabilities, latents = [], []
+    probabilities, latents, classes = [], [], []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         for layer in layers:
             layer.train()
@@ -194,10 +197,11 @@ def _pass_by_pass(detector: nn.Module, run: Callable[[int], DetectorOutput], see
                     outputs.append(run(n))
                 probabilities.append(torch.cat([o.mask_logits.float().sigmoid() for o in outputs]))
                 latents.append(torch.cat([o.latent.float() for o in outputs]).mean(dim=0))
+                classes.append(torch.cat([o.class_scores.float().softmax(dim=1) for o in outputs]).mean(dim=0))
         finally:
             for layer in layers:
                 layer.eval()
-    return MonteCarloPasses(torch.stack(probabilities), torch.stack(latents))
+    return MonteCarloPasses(torch.stack(probabilities), torch.stack(latents), torch.stack(classes))
 
 
 def _torch_dropouts(detector: nn.Module) -> list[nn.Module]:

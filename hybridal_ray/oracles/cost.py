@@ -7,6 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hybridal_ray.pool.ledger import standing_rows
+
 
 @dataclass(frozen=True)
 class CostModel:
@@ -48,7 +50,7 @@ class LabourSummary:
     """What labels hold and what they cost.
 
     Attributes:
-        frames: Labelled frames, each counted once.
+        frames: Labelled frames, each counted once; not those that cannot be told.
         negative_frames: Those of them on which nobody acts.
         boxes: Actors on all frames.
         videos: Videos with at least one labelled frame.
@@ -68,19 +70,19 @@ def labour(labels: pa.Table) -> LabourSummary:
     Args:
         labels: Table of `LABELS_SCHEMA`. Where a frame is there twice, its last row says what is on it.
     """
-    facts = pa.table(
-        {
-            "video_id": labels["video_id"],
-            "frame": labels["frame"],
-            "row": np.arange(len(labels)),
-        }
-    )
-    last_rows = facts.group_by(["video_id", "frame"]).aggregate([("row", "max")])["row_max"]
-    boxes = pc.list_value_length(labels["boxes"]).take(last_rows)
+    standing = standing_rows(labels)
+    known = standing.filter(pc.is_null(standing["answer"]))
+    boxes = pc.list_value_length(known["boxes"])
     return LabourSummary(
         frames=len(boxes),
         negative_frames=pc.sum(pc.equal(boxes, 0), min_count=0).as_py(),
         boxes=pc.sum(boxes, min_count=0).as_py(),
-        videos=pc.count_distinct(labels["video_id"]).as_py(),
+        videos=pc.count_distinct(known["video_id"]).as_py(),
         seconds=pc.sum(labels["seconds"], min_count=0).as_py(),
     )
+
+
+def labour_facts(labels: pa.Table) -> dict[str, float]:
+    """`labour` as a stage tells it, whose ``seconds`` are its own duration: here they are ``labour_seconds``."""
+    facts = asdict(labour(labels))
+    return {"labour_seconds": facts.pop("seconds"), **facts}

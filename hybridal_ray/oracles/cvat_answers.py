@@ -1,5 +1,7 @@
 """Answers out of CVAT: the XML of ``CVAT for images 1.1``, alone or in the zip that CVAT exports.
 
+That of ``CVAT for video 1.1``, with tracks instead of images, goes to `hybridal_ray.oracles.cvat_tracks`.
+
 An image says which task it is by its name. Boxes are the actors; the tags ``no actor`` and ``cannot tell`` are the
 other answers. CVAT does not tell who looked at an image and left it as it was, so an image without anything, or with
 nothing but the proposed boxes in their places, is open until somebody says that all images were seen.
@@ -7,7 +9,7 @@ nothing but the proposed boxes in their places, is open until somebody says that
 
 import io
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
@@ -17,18 +19,17 @@ from defusedxml import ElementTree as SafeTree
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.oracles.checking import ACTORS, NO_ACTOR
+from hybridal_ray.oracles.cvat_tracks import KIND, as_sent, read_track_answers
 from hybridal_ray.oracles.interface import AnswerRecord, Delivery, Rejected
 from hybridal_ray.pool.formats.rotated import around
 from hybridal_ray.pool.ledger import CANNOT_TELL
 from hybridal_ray.pool.untrusted import MAX_BYTES, read_bounded
 from hybridal_ray.requests.request import AskedFrame, Request
 
-KIND = "cvat"
 TAGS = (NO_ACTOR, CANNOT_TELL)
 INNER_FILE = "annotations.xml"
 EDGES = {"x1": "xtl", "y1": "ytl", "x2": "xbr", "y2": "ybr"}
 OTHER_SHAPES = ("polygon", "polyline", "points", "ellipse", "cuboid", "mask", "skeleton")
-SAME_PIXELS = 0.51  # CVAT keeps two digits behind the point
 
 
 def read_cvat_answers(location: str, requests: Sequence[Request], *, all_seen: bool = False) -> Delivery:
@@ -45,6 +46,8 @@ def read_cvat_answers(location: str, requests: Sequence[Request], *, all_seen: b
         UserError: There is no such file, it is no such zip, hostile, or not of CVAT.
     """
     content = _content(location)
+    if b"<track" in content and b"<image" not in content:
+        return read_track_answers(content, location, requests, all_seen=all_seen)
     asked = {
         task: (frame, request.videos[frame.video_id].width, request.videos[frame.video_id].height)
         for request in requests
@@ -126,7 +129,7 @@ def _fields(image: Element, task: str, asked: AskedFrame | None, width: int, hei
     elif asked is None:
         fields["answer"] = ACTORS if boxes else NO_ACTOR
     else:
-        fields["answer"] = ACTORS if boxes and not _untouched(boxes, asked) else None
+        fields["answer"] = None if as_sent(boxes, asked) else ACTORS if boxes else NO_ACTOR
     return fields
 
 
@@ -154,25 +157,6 @@ def _scale(text: str | None, size: int) -> float:
     """From the pixels of the annotated picture to those of the video, where the file tells another size."""
     found = _number(text)
     return size / found if isinstance(found, float) and 0 < found < 1e6 and size > 0 else 1.0
-
-
-def _untouched(boxes: Sequence[Mapping[str, Any]], asked: AskedFrame) -> bool:
-    """Whether the boxes are just the proposed ones."""
-
-    def place(box: Mapping[str, Any]) -> tuple[Any, ...]:
-        return str(box["class"]), *(box[edge] for edge in EDGES)
-
-    if len(boxes) != len(asked.proposed or ()):
-        return False
-    proposed = [(box.class_name, *box.box) for box in asked.proposed or ()]
-    try:
-        pairs = zip(sorted(map(place, boxes)), sorted(proposed), strict=True)
-        return all(
-            one[0] == other[0] and all(abs(a - b) <= SAME_PIXELS for a, b in zip(one[1:], other[1:], strict=True))
-            for one, other in pairs
-        )
-    except TypeError:  # an edge that is no number
-        return False
 
 
 def _as_text(element: Element) -> str:

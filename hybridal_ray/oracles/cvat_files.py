@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.oracles.cvat_answers import EDGES, INNER_FILE, TAGS
+from hybridal_ray.oracles.cvat_tracks import cvat_tracks, tracks_of
 from hybridal_ray.oracles.interface import Delivery
 from hybridal_ray.pool import storage
 from hybridal_ray.requests.request import AskedFrame, Request
@@ -31,6 +32,10 @@ class CvatFileOracle:
         if not storage.exists(archive):
             labels = json.dumps(cvat_labels(request), indent=1).encode()
             storage.write_bytes(labels_file, labels + b"\n")
+            for video_id in request.videos:
+                storage.write_bytes(
+                    storage.join(request.directory, tracks_of(video_id)), cvat_tracks(request, video_id)
+                )
             storage.write_bytes(archive, cvat_archive(request))
         return (
             f"make a project in CVAT with the labels of {labels_file} (Raw), import the data set {archive} there as "

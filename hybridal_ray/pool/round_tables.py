@@ -15,6 +15,7 @@ SCORES_SCHEMA = pa.schema(
         pa.field("latent", pa.list_(pa.float32()), nullable=True),  # (D,)
         pa.field("profile", pa.list_(pa.float32()), nullable=True),  # uncertainty of every frame of the video
         pa.field("empty_frames", pa.int32(), nullable=True),  # frames on which no foreground was predicted
+        pa.field("class_scores", pa.list_(pa.float32()), nullable=True),  # (C,), mean predicted class probability
         pa.field("error", pa.string(), nullable=True),  # why the video could not be scored; the rest is null
     ]
 )

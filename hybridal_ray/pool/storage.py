@@ -226,7 +226,23 @@ def _conform(table: pa.Table, schema: pa.Schema, location: str) -> pa.Table:
 
 
 def write_table(location: str, table: pa.Table) -> None:
-    """Writes a Parquet file atomically."""
+    """Writes a Parquet file atomically.
+
+    Vectors are written as they are, all else as dictionaries: the numbers of a latent hardly repeat. Scores take a
+    third less space for it, and a fifth of the time in parts of a thousand (docs/scaling.md).
+    """
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    repeating = [leaf for field in table.schema for leaf in _leaves_but_vectors(field.type, field.name)]
+    pq.write_table(table, sink, compression="zstd", use_dictionary=repeating)
     write_bytes(location, sink.getvalue().to_pybytes())
+
+
+def _leaves_but_vectors(kind: pa.DataType, path: str) -> list[str]:
+    """The names that Parquet has for the values in a column, those of lists of floats left out."""
+    if pa.types.is_list(kind):
+        vector = pa.types.is_floating(kind.value_type)
+        return [] if vector else _leaves_but_vectors(kind.value_type, f"{path}.list.element")
+    if pa.types.is_struct(kind):
+        fields = (kind.field(index) for index in range(kind.num_fields))
+        return [leaf for field in fields for leaf in _leaves_but_vectors(field.type, f"{path}.{field.name}")]
+    return [path]

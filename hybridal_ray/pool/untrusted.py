@@ -62,7 +62,11 @@ def parse_xml(location: str) -> Element:
     Raises:
         UserError: It is absent, too large, not XML, or hostile.
     """
-    content = read_bounded(location)
+    return parse_xml_content(read_bounded(location), location)
+
+
+def parse_xml_content(content: bytes, location: str) -> Element:
+    """The same of what was read already, such as a file of an archive; `location` is for the message."""
     try:
         return SafeTree.fromstring(content, forbid_dtd=True)
     except DefusedXmlException as error:

@@ -74,7 +74,8 @@ def passes_until_stable(
             break
     shares = [lot.mask_probabilities.shape[1] / probabilities.shape[1] for lot in lots]
     latents = torch.stack([share * lot.latents for share, lot in zip(shares, lots, strict=True)]).sum(dim=0)
-    return MonteCarloPasses(probabilities, latents)
+    classes = torch.stack([share * lot.class_probabilities for share, lot in zip(shares, lots, strict=True)])
+    return MonteCarloPasses(probabilities, latents, classes.sum(dim=0))
 
 
 def ranking_reliability(probabilities: Tensor, frame_scores: Callable[[Tensor], Floats]) -> float:

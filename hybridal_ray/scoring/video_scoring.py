@@ -26,11 +26,12 @@ from hybridal_ray.detectors.monte_carlo import (
 from hybridal_ray.pool.decoding import UnreadableVideo, iter_frames
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
+from hybridal_ray.scoring.class_uncertainty import class_entropy
 from hybridal_ray.scoring.clip_stream import ClipStream, Frame
 from hybridal_ray.scoring.frame_choice import choose_frames, video_score
 from hybridal_ray.scoring.read_ahead import ReadAhead
 from hybridal_ray.scoring.shortcuts import Shortcuts, interpolate_unseen, passes_until_stable
-from hybridal_ray.scoring.uncertainty import FrameUncertainty, Reading, Reduction, frame_uncertainty
+from hybridal_ray.scoring.uncertainty import FrameUncertainty, Measure, Reading, Reduction, frame_uncertainty
 from hybridal_ray.storage_patience import patiently
 
 
@@ -47,6 +48,8 @@ class UncertaintySettings:
         frames_per_video: A, frames taken in a video and averaged into its score.
         sigma: σ_p, see `choose_frames`.
         window: See `choose_frames`.
+        measure: See `frame_uncertainty`.
+        class_weight: Times `class_entropy`, in [0, 1], added to the score of a video.
     """
 
     passes: int
@@ -57,6 +60,8 @@ class UncertaintySettings:
     frames_per_video: int
     sigma: float
     window: int
+    measure: Measure = "neg_log"
+    class_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,13 @@ class VideoUncertainty:
             foreground.
         empty: (F,), bool, frames that have foreground in none of them; they score `empty_frame_score`.
         latent: (D,), float64, mean over the clips.
+        class_scores: (C,), float64, probability of each class, mean over the clips.
     """
 
     profile: npt.NDArray[np.float64]
     empty: npt.NDArray[np.bool_]
     latent: npt.NDArray[np.float64]
+    class_scores: npt.NDArray[np.float64]
 
 
 class VideoScorer:
@@ -142,15 +149,19 @@ class VideoScorer:
         choices = choose_frames(
             found.profile, labelled, settings.frames_per_video, sigma=settings.sigma, window=settings.window
         )
+        score = video_score(choices)
+        if score is not None:
+            score += settings.class_weight * class_entropy(found.class_scores)
         return {
             "video_id": video.video_id,
-            "video_score": video_score(choices),
+            "video_score": score,
             "frames": [choice.frame for choice in choices],
             "frame_scores": [choice.score for choice in choices],
             "frame_penalties": [choice.penalty for choice in choices],
             "latent": found.latent.tolist(),
             "profile": found.profile.tolist(),
             "empty_frames": int(found.empty.sum()),
+            "class_scores": found.class_scores.tolist(),
             "error": None,
         }
 
@@ -177,7 +188,7 @@ class VideoScorer:
         seeds = video_pass_seeds(self._run_seed, self._round_index, video.video_id, len(clips), settings.passes)
         clips, seeds = clips[:: self._shortcuts.clip_step], seeds[:: self._shortcuts.clip_step]
         sums, counts = np.zeros(video.num_frames), np.zeros(video.num_frames, dtype=np.int64)
-        latents = []
+        latents, classes = [], []
         stream = ClipStream(frames, clips, video.uri)
         for start in range(0, len(clips), self._clips_per_batch):
             batch = slice(start, min(start + self._clips_per_batch, len(clips)))
@@ -185,6 +196,7 @@ class VideoScorer:
                 clips[batch], self._passes(stream, video.uri, clips, batch, seeds[batch]), strict=True
             ):
                 latents.append(passes.latents[0].cpu().numpy())
+                classes.append(passes.class_probabilities[0].cpu().numpy())
                 scored = self._frame_uncertainty(passes.mask_probabilities[0])
                 np.add.at(sums, clip, scored.scores.cpu().numpy())
                 np.add.at(counts, clip, ~scored.empty.cpu().numpy())
@@ -194,6 +206,7 @@ class VideoScorer:
             profile=interpolate_unseen(profile, seen),
             empty=interpolate_unseen(counts == 0, seen) > 0.5,
             latent=np.stack(latents).mean(axis=0, dtype=np.float64),
+            class_scores=np.stack(classes).mean(axis=0, dtype=np.float64),
         )
 
     @torch.inference_mode()
@@ -210,8 +223,8 @@ class VideoScorer:
             if self._shortcuts.stable_ranking is None:
                 found = run(slice(None), seeds)
                 return [
-                    MonteCarloPasses(probabilities.unsqueeze(0), latent.unsqueeze(0))
-                    for probabilities, latent in zip(found.mask_probabilities, found.latents, strict=True)
+                    MonteCarloPasses(*(values.unsqueeze(0) for values in of_clip))
+                    for of_clip in zip(found.mask_probabilities, found.latents, found.class_probabilities, strict=True)
                 ]
             return [
                 passes_until_stable(
@@ -236,6 +249,7 @@ class VideoScorer:
         """Of the frames of one clip, from (R, T, H, W)."""
         return frame_uncertainty(
             probabilities,
+            measure=self._settings.measure,
             reading=self._settings.reading,
             reduction=self._settings.reduction,
             foreground_threshold=self._settings.foreground_threshold,

@@ -1,6 +1,6 @@
 """CLAUS: cluster-aware uncertainty sampling of videos, with the frames that scoring chose in each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,12 +14,13 @@ from hybridal_ray.selection.best_videos import BestVideos
 from hybridal_ray.selection.budgets import proportional_shares, split_new_and_revisited
 from hybridal_ray.selection.cluster_file import ClusterRows, cluster_rows
 from hybridal_ray.selection.clustering import assign_to_centres
+from hybridal_ray.selection.latents import ROWS_AT_ONCE, latent_matrix, latents_of, with_latent
+from hybridal_ray.selection.pool_rows import labelled_flags, refuse_not_numbers
 from hybridal_ray.selection.purchase import PickedVideo, interleave, purchase
 from hybridal_ray.selection.request import Selection, SelectionRequest
 from hybridal_ray.selection.score_batches import ScoreBatches
 from hybridal_ray.selection.streamed_centres import centres_of_stream
 
-ROWS_AT_ONCE = 4096
 TO_BUY = ["video_id", "video_score", "frames", "frame_scores", "frame_penalties"]
 NEW, REVISITED = False, True
 
@@ -30,8 +31,9 @@ class Claus:
     Clusters are those of the detector's own centres; k-means finds some where it has none. Every video with a
     latent counts towards the size of its cluster, labelled or not.
 
-    The scores stream by once, and twice more where centres have to be found and the latents do not fit in the
-    memory of the request. Beyond a batch, what is held grows with the budget, not with the pool.
+    Rana and Rawat, *Hybrid Active Learning via Deep Clustering for Video Action Detection*, CVPR 2023. Cost: a scoring
+    pass; O(V·K·D). The scores stream by once, and twice more where centres have to be found and the latents do not fit
+    in the memory of the request. Beyond a batch, what is held grows with the budget, not with the pool.
 
     Args:
         clusters: K, for k-means; the centres of a checkpoint are used as they are.
@@ -66,7 +68,7 @@ class Claus:
         memory_bytes = request.memory_mib * 2**20
         centres = request.centres
         if centres is None:
-            latents = partial(_latents, request.scores)
+            latents = partial(latents_of, request.scores)
             centres = centres_of_stream(latents, self.clusters, request.seed, self.restarts, memory_bytes)
         with cluster_rows(request.clusters_to, memory_bytes) as told:
             strata = [] if centres is None else _sort_into_strata(request.scores, centres, request, told)
@@ -103,12 +105,12 @@ def _sort_into_strata(
     """Goes once over the scores; every video counts in the stratum of its nearest centre."""
     strata = [Stratum(cluster, request.num_videos) for cluster in range(len(centres))]
     for batch in scores.batches([*TO_BUY, "latent"], ROWS_AT_ONCE):
-        with_latent = _with_latent(batch)
-        if len(with_latent) == 0:
+        scored = with_latent(batch)
+        if len(scored) == 0:
             continue
-        nearest = assign_to_centres(_as_matrix(with_latent), centres)
-        told.add(with_latent["video_id"], nearest)
-        rows = with_latent.select(TO_BUY)
+        nearest = assign_to_centres(latent_matrix(scored), centres)
+        told.add(scored["video_id"], nearest)
+        rows = scored.select(TO_BUY)
         revisited, for_sale = _kinds(rows, request.labelled)
         for stratum in strata:
             here = nearest == stratum.cluster
@@ -123,11 +125,8 @@ def _kinds(
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which videos are labelled already, and which have a score and a frame that is not: (V,) and (V,)."""
     scores = rows["video_score"]
-    broken = pc.fill_null(pc.is_nan(scores), False).to_numpy()
-    if broken.any():
-        video_id = rows["video_id"][int(broken.argmax())].as_py()
-        raise UserError(f"scores: video_score of {video_id!r} is not a number; did the training diverge?")
-    revisited = np.array([bool(labelled.get(video_id)) for video_id in rows["video_id"].to_pylist()], dtype=bool)
+    refuse_not_numbers(rows)
+    revisited = labelled_flags(rows["video_id"], labelled)
     chosen = pc.fill_null(pc.list_value_length(rows["frames"]), 0).to_numpy()
     for_sale = pc.is_valid(scores).to_numpy() & (chosen > 0)
     for index in np.flatnonzero(for_sale & revisited):
@@ -177,26 +176,3 @@ def _free_frames(row: Mapping[str, Any], labelled: Mapping[str, Sequence[int]]) 
     """Where in a row's list of frames those stand that are not labelled."""
     taken = set(labelled.get(row["video_id"], ()))
     return [index for index, frame in enumerate(row["frames"]) if frame not in taken]
-
-
-def _latents(scores: ScoreBatches) -> Iterator[tuple[pa.ChunkedArray, npt.NDArray[np.float32]]]:
-    """The videos that have a latent, some at a time: ids (V,) and latents (V, D)."""
-    for batch in scores.batches(["video_id", "latent"], ROWS_AT_ONCE):
-        with_latent = _with_latent(batch)
-        if len(with_latent):
-            yield with_latent["video_id"], _as_matrix(with_latent)
-
-
-def _with_latent(batch: pa.Table) -> pa.Table:
-    """The videos that could be scored; in most batches these are all of them, which then need no copy."""
-    return batch.filter(pc.is_valid(batch["latent"])) if batch["latent"].null_count else batch
-
-
-def _as_matrix(with_latent: pa.Table) -> npt.NDArray[np.float32]:
-    """The latents as (V, D), without a Python object a number."""
-    latents = pc.list_flatten(with_latent["latent"]).to_numpy().reshape(len(with_latent), -1)
-    broken = ~np.isfinite(latents).all(axis=1)
-    if broken.any():
-        video_id = with_latent["video_id"][int(broken.argmax())].as_py()
-        raise UserError(f"scores: the latent of video {video_id!r} is not finite; did the training diverge?")
-    return latents

@@ -30,6 +30,7 @@ class SelectionRequest:
         memory_mib: What may be held at once of a pool that does not fit in memory.
         clusters_to: Where a strategy that clusters leaves the cluster of each video, a Parquet file of
             `CLUSTERS_SCHEMA`; None leaves none.
+        round_index: The round that ends with this selection; None before the first one, or where nobody counts.
     """
 
     videos: Sequence[Video]
@@ -43,6 +44,7 @@ class SelectionRequest:
     seed: int
     memory_mib: int
     clusters_to: str | None
+    round_index: int | None = None
 
     def __post_init__(self) -> None:
         if self.num_videos < 0:
@@ -55,6 +57,12 @@ class SelectionRequest:
             raise ValueError(f"memory_mib: found {self.memory_mib}, expected 1 or more")
         if not 0 <= self.revisit_fraction <= 1:
             raise ValueError(f"revisit_fraction: found {self.revisit_fraction}, expected 0 to 1")
+
+
+def frame_budget(request: SelectionRequest) -> int:
+    """Frames that the round may buy: those of its videos together, or fewer where `max_frames` says so."""
+    budget = request.num_videos * request.frames_per_video
+    return budget if request.max_frames is None else min(budget, request.max_frames)
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,12 @@ class Strategy(Protocol):
             without the scoring pass.
         needs_videos: Whether `SelectionRequest.videos` must be there. Where it need not, a list of millions is not
             sent through the cluster.
+
+    Two more attributes may be there:
+        measure: Uncertainty by which scoring shall measure the pool, one of `scoring.measure`; None, or no such
+            attribute, is the one of the configuration.
+        budget_in_frames: True where `frame_budget` alone bounds the selection, over any number of videos and of frames
+            in each; False, or no such attribute, where `num_videos` and `frames_per_video` bound it too.
     """
 
     needs_scores: bool
@@ -87,3 +101,14 @@ class Strategy(Protocol):
     def select(self, request: SelectionRequest) -> Selection:
         """Picks frames that are not labelled yet, within the budget of the request."""
         ...
+
+
+def measure_of(strategy: Strategy) -> str | None:
+    """The uncertainty by which a strategy wants the pool scored; None where the configuration decides."""
+    measure: str | None = getattr(strategy, "measure", None)
+    return measure
+
+
+def budget_in_frames(strategy: Strategy) -> bool:
+    """Whether a strategy is bound by `frame_budget` alone."""
+    return bool(getattr(strategy, "budget_in_frames", False))

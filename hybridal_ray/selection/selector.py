@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from hybridal_ray.errors import UserError
+from hybridal_ray.selection.checks import check_selection
 from hybridal_ray.selection.request import Selection, SelectionRequest
-from hybridal_ray.selection.strategies import build_strategy, check_selection, run_strategy
+from hybridal_ray.selection.strategies import build_strategy, run_strategy
 
 
 def select(strategy: str, options: Mapping[str, Any], request: SelectionRequest, *, in_process: bool) -> Selection:
@@ -25,8 +26,8 @@ def select(strategy: str, options: Mapping[str, Any], request: SelectionRequest,
         return run_strategy(strategy, options, request)
     import ray
 
-    needs_videos = build_strategy(strategy, options).needs_videos
-    asked = request if needs_videos else dataclasses.replace(request, videos=())
+    built = build_strategy(strategy, options)
+    asked = request if built.needs_videos else dataclasses.replace(request, videos=())
     try:
         selection = ray.get(ray.remote(num_cpus=1)(_ask).remote(strategy, dict(options), ray.put(asked)))
     except ray.exceptions.RayTaskError as error:
@@ -35,7 +36,7 @@ def select(strategy: str, options: Mapping[str, Any], request: SelectionRequest,
             raise error.cause from None
         raise
     # Here, where the videos are known in any case.
-    check_selection(strategy, selection, request)
+    check_selection(strategy, built, selection, request)
     return selection
 
 

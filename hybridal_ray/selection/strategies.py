@@ -4,18 +4,107 @@ A strategy of the user's own is named by a dotted path ``package.module:Name`` i
 """
 
 import inspect
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool.round_tables import SELECTION_SCHEMA
 from hybridal_ray.registry import nearest, resolve
+from hybridal_ray.selection.badge import BadgeVideos, badge
+from hybridal_ray.selection.checks import check_selection
 from hybridal_ray.selection.claus import Claus
+from hybridal_ray.selection.cluster_videos import ClusterVideos, clusters
+from hybridal_ray.selection.combined import Combined
+from hybridal_ray.selection.core_set import CoreSetVideos, core_set
+from hybridal_ray.selection.frame_rules import frame_rule
+from hybridal_ray.selection.intra_sample import IntraSample
+from hybridal_ray.selection.proximity import ProximityAware
 from hybridal_ray.selection.random_frames import Random
+from hybridal_ray.selection.random_videos import RandomVideos, equidistant
 from hybridal_ray.selection.request import Selection, SelectionRequest, Strategy
+from hybridal_ray.selection.rules import VideoRule
+from hybridal_ray.selection.scheduled import Scheduled
+from hybridal_ray.selection.typical_videos import TypicalVideos, typiclust
+from hybridal_ray.selection.uncertain_videos import (
+    UncertainVideos,
+    bald,
+    disagreement,
+    entropy,
+    inter_sample,
+    uncertainty,
+)
 
-STRATEGIES: Mapping[str, Callable[..., Strategy]] = {"claus": Claus, "random": Random}
+VIDEO_RULES: Mapping[str, Callable[..., VideoRule]] = {
+    "badge": BadgeVideos,
+    "clusters": ClusterVideos,
+    "core_set": CoreSetVideos,
+    "random": RandomVideos,
+    "typical": TypicalVideos,
+    "uncertainty": UncertainVideos,
+}
+
+
+def combined(
+    videos: str, frames: str = "scored", video_options: Mapping[str, Any] | None = None, measure: str | None = None
+) -> Combined:
+    """Strategy ``combined``: any choice of videos with any choice of frames.
+
+    Args:
+        videos: Name of `VIDEO_RULES`, or dotted path.
+        frames: Name of `FRAME_RULES`, or dotted path.
+        video_options: Keyword arguments of the video rule.
+        measure: See `Combined`.
+
+    Raises:
+        UserError: A rule or an option of it is unknown.
+    """
+    rule = resolve(videos, VIDEO_RULES, field="selection.options.videos")
+    built: VideoRule = _build(rule, videos, video_options or {}, "selection.options.video_options")
+    return Combined(built, frame_rule(frames), measure)
+
+
+def scheduled(
+    first: str = "typiclust",
+    then: str = "claus",
+    until_frames: int | None = None,
+    until_round: int | None = None,
+    first_options: Mapping[str, Any] | None = None,
+    then_options: Mapping[str, Any] | None = None,
+) -> Scheduled:
+    """Strategy ``scheduled``: one strategy while labels are few, another from then on.
+
+    Args:
+        first: Strategy to begin with, by name or dotted path.
+        then: Strategy to go on with.
+        until_frames: See `Scheduled`.
+        until_round: See `Scheduled`.
+        first_options: Keyword arguments of the first.
+        then_options: Keyword arguments of the second.
+
+    Raises:
+        UserError: One of the strategies cannot be built, or see `Scheduled`.
+    """
+    early, late = build_strategy(first, first_options or {}), build_strategy(then, then_options or {})
+    return Scheduled(early, late, until_frames=until_frames, until_round=until_round)
+
+
+STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
+    "badge": badge,
+    "bald": bald,
+    "claus": Claus,
+    "clusters": clusters,
+    "combined": combined,
+    "core_set": core_set,
+    "disagreement": disagreement,
+    "entropy": entropy,
+    "equidistant": equidistant,
+    "inter_sample": inter_sample,
+    "intra_sample": IntraSample,
+    "proximity": ProximityAware,
+    "random": Random,
+    "scheduled": scheduled,
+    "typiclust": typiclust,
+    "uncertainty": uncertainty,
+}
 
 
 def build_strategy(name: str, options: Mapping[str, Any]) -> Strategy:
@@ -26,21 +115,18 @@ def build_strategy(name: str, options: Mapping[str, Any]) -> Strategy:
         options: Keyword arguments of its constructor.
 
     Raises:
-        UserError: The name is unknown, or an option is; the message names the option and those there are.
+        UserError: The name is unknown, or an option is; the message names the option and those there are. Or what was
+            built is no strategy.
     """
     constructor = resolve(name, STRATEGIES, field="selection.strategy")
-    parameters = inspect.signature(constructor).parameters
-    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
-    for option in options:
-        if option not in parameters and not takes_any:
-            known = ", ".join(parameters) or "none"
+    strategy: Strategy = _build(constructor, name, options, "selection.options")
+    for attribute in ("needs_scores", "needs_videos", "select"):
+        if not hasattr(strategy, attribute):
             raise UserError(
-                f"selection.options.{option}: {name} has no such option (known: {known})" + nearest(option, parameters)
+                f"selection.strategy: {name} has no attribute {attribute!r}; expected needs_scores, needs_videos and "
+                "select, see docs/strategies.md"
             )
-    try:
-        return constructor(**options)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"selection.options: {name} cannot be built: {error}") from error
+    return strategy
 
 
 def run_strategy(name: str, options: Mapping[str, Any], request: SelectionRequest) -> Selection:
@@ -49,44 +135,21 @@ def run_strategy(name: str, options: Mapping[str, Any], request: SelectionReques
     Raises:
         UserError: The strategy cannot be built, or picks what is labelled already, not there, or over budget.
     """
-    selection = build_strategy(name, options).select(request)
-    check_selection(name, selection, request)
+    strategy = build_strategy(name, options)
+    selection = strategy.select(request)
+    check_selection(name, strategy, selection, request)
     return selection
 
 
-def check_selection(name: str, selection: Selection, request: SelectionRequest) -> None:
-    """Refuses a selection that picks what is labelled already, not there, or over budget.
-
-    Raises:
-        UserError: It does; the message names the strategy.
-    """
-    problem = _problem_of(selection, request)
-    if problem:
-        raise UserError(f"selection.strategy: {name} {problem}")
-
-
-def _problem_of(selection: Selection, request: SelectionRequest) -> str | None:
-    """What makes a selection unfit to be bought, None if nothing does."""
-    picks = selection.picks
-    if not picks.schema.equals(SELECTION_SCHEMA):
-        fields = ", ".join(f"{field.name}: {field.type}" for field in picks.schema)
-        return f"returned picks of other fields than SELECTION_SCHEMA has ({fields})"
-    if picks["rank"].to_pylist() != list(range(len(picks))):
-        return "returned ranks that are not 0, 1, 2 and so on"
-    frames_of = Counter(picks["video_id"].to_pylist())
-    if len(frames_of) > request.num_videos:
-        return f"picked {len(frames_of)} videos, at most {request.num_videos} were asked for"
-    for video_id, frames in frames_of.items():
-        if frames > request.frames_per_video:
-            return f"picked {frames} frames of {video_id!r}, at most {request.frames_per_video} were asked for"
-    if request.max_frames is not None and len(picks) > request.max_frames:
-        return f"picked {len(picks)} frames, at most {request.max_frames} were asked for"
-    num_frames = {video.video_id: video.num_frames for video in request.videos if video.video_id in frames_of}
-    taken = {(video_id, frame) for video_id, frames in request.labelled.items() for frame in frames}
-    for video_id, frame in zip(picks["video_id"].to_pylist(), picks["frame"].to_pylist(), strict=True):
-        if not 0 <= frame < num_frames.get(video_id, 0):
-            return f"picked frame {frame} of video {video_id!r}, which is not in the pool"
-        if (video_id, frame) in taken:
-            return f"picked frame {frame} of video {video_id!r} twice, or though it is labelled already"
-        taken.add((video_id, frame))
-    return None
+def _build(constructor: Callable[..., Any], name: str, options: Mapping[str, Any], field: str) -> Any:
+    parameters = inspect.signature(constructor).parameters
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    for option in options:
+        if option not in parameters and not takes_any:
+            known = ", ".join(parameters) or "none"
+            hint = nearest(option, parameters)
+            raise UserError(f"{field}.{option}: {name} has no such option (known: {known}){hint}")
+    try:
+        return constructor(**options)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{field}: {name} cannot be built: {error}") from error

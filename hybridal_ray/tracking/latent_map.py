@@ -1,5 +1,6 @@
 """The latent map: where the videos of the pool lie in the detector's representation, and which were picked."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 import numpy as np
@@ -52,8 +53,8 @@ def latent_map(
     """Scatter of the latents in two dimensions, coloured by cluster.
 
     Args:
-        latents: Of N videos.
-        clusters: Cluster of each video; None where the strategy has none.
+        latents: Of N videos, all or a sample.
+        clusters: Cluster of each video of the pool; None where the strategy has none.
         labelled: Videos that hold labels already: hollow.
         picked: Videos that the round picked: ringed.
         centres: (K, D), drawn as crosses; None where there are none.
@@ -70,10 +71,13 @@ def latent_map(
         _draw_videos(axes, plane, members, latents, cluster_colour(cluster), labelled, picked)
     for cluster, (x, y) in enumerate(centre_plane):
         axes.scatter(x, y, marker="X", s=130, color=cluster_colour(cluster), edgecolor=INK, linewidth=1.3, zorder=5)
-    axes.set_title(f"Latents of the training videos, round {round_index}")
+    drawn = len(latents.video_ids)
+    sample = "" if drawn == latents.videos else f"{drawn:,} of {latents.videos:,}; "
+    axes.set_title(f"Latents of the training videos ({sample}round {round_index})")
     axes.set_xlabel(f"first component ({100 * shares[0]:.0f} % of the variance)")
     axes.set_ylabel(f"second component ({100 * shares[1]:.0f} %)")
-    _add_legend(axes, of_video, with_centres=len(centre_plane) > 0)
+    sizes = Counter() if clusters is None else Counter(clusters.values())
+    _add_legend(axes, sizes, with_centres=len(centre_plane) > 0)
     return figure
 
 
@@ -94,22 +98,11 @@ def _draw_videos(
     axes.scatter(plane[ringed, 0], plane[ringed, 1], s=78, facecolor="none", edgecolor=INK, linewidth=1.5, zorder=4)
 
 
-def _add_legend(axes: Axes, of_video: list[int | None], *, with_centres: bool) -> None:
-    def _legend_dot(label: str, face: str, edge: str, size: float = 6, marker: str = "o") -> Line2D:
-        return Line2D(
-            [],
-            [],
-            linestyle="",
-            marker=marker,
-            markersize=size,
-            markerfacecolor=face,
-            markeredgecolor=edge,
-            label=label,
-        )
-
+def _add_legend(axes: Axes, sizes: Mapping[int, int], *, with_centres: bool) -> None:
+    """Names the clusters with their sizes in the whole pool, and the marks."""
     handles = [
-        _legend_dot(f"cluster {cluster}  ({of_video.count(cluster)})", cluster_colour(cluster), "none")
-        for cluster in sorted({cluster for cluster in of_video if cluster is not None})
+        _legend_dot(f"cluster {cluster}  ({size})", cluster_colour(cluster), "none")
+        for cluster, size in sorted(sizes.items())
     ]
     handles.append(_legend_dot("unlabelled", FAINT, "none"))
     handles.append(_legend_dot("labelled already", "white", FAINT))

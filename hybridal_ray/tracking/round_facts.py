@@ -22,6 +22,7 @@ from hybridal_ray.tracking.run_reader import (
     read_analysis,
     read_clusters,
     read_selection,
+    read_start,
     report_directory,
     round_directory,
 )
@@ -69,6 +70,9 @@ def round_points(run_root: str, record: RoundRecord) -> list[Point]:
     for stage, summary in record.stage_summaries.items():
         counts = {f"{stage}/{name}": value for name, value in summary.items() if name != "seconds"}
         points.extend(_points(counts, step))
+    if record.index == 0:  # what was bought to begin with has no round of its own
+        bought = {f"start/{name}": value for name, value in read_start(run_root).items()}
+        points.extend(_points(bought, step))
     points.extend(_points(analysis_figures(read_analysis(run_root, record.index) or {}), step))
     for cluster in cluster_rows(run_root, record.index):
         sizes = {f"cluster_{cluster['cluster']}_{name}": cluster[name] for name in ("size", "quota")}

@@ -4,7 +4,8 @@ Everything that a person looks at (tables, figures, the tracking server) is deri
 it can be made again at any time from the run directory and the pool alone.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from hybridal_ray.chunks import part_files
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.round_tables import CLUSTERS_SCHEMA, PREDICTIONS_SCHEMA, SCORES_SCHEMA, SELECTION_SCHEMA
 from hybridal_ray.pool.tables import Pool
 
+LATENTS_SCHEMA = pa.schema([SCORES_SCHEMA.field("video_id"), SCORES_SCHEMA.field("latent")])
 STAGES = ("train", "evaluate", "score", "select", "label")
+MOST_LATENTS = 5_000  # more dots would hide each other, and latents of a large pool do not fit in memory
 
 
 @dataclass(frozen=True)
@@ -54,15 +58,17 @@ class RoundRecord:
 
 @dataclass(frozen=True)
 class Latents:
-    """The representation of the training videos, as the scoring pass left it.
+    """The representation of the training videos, as the scoring pass left it, or of a sample of them.
 
     Attributes:
         video_ids: N videos, ascending.
         values: (N, D), float32, one latent a video.
+        videos: How many have one, N or more.
     """
 
     video_ids: tuple[str, ...]
     values: npt.NDArray[np.float32]
+    videos: int
 
 
 def round_directory(run_root: str, round_index: int) -> str:
@@ -120,22 +126,34 @@ def read_clusters(run_root: str, round_index: int) -> dict[str, int] | None:
     return dict(zip(table["video_id"].to_pylist(), table["cluster"].to_pylist(), strict=True))
 
 
-def read_latents(run_root: str, round_index: int) -> Latents | None:
-    """The latents of the scored videos, or None before scoring is done or where no video has one."""
-    columns = ["video_id", "latent"]
-    scores = _read_parts(run_root, round_index, "score", "scores", columns, SCORES_SCHEMA)
-    if scores is None:
+def read_latents(run_root: str, round_index: int, most: int = MOST_LATENTS) -> Latents | None:
+    """The latents of the scored videos, or None before scoring is done or where no video has one.
+
+    Of more than `most` videos they are those that the round picked, and then a uniform sample, the same in every
+    round, however the scores are cut into parts. No more than twice as many are in memory at a time.
+    """
+    selection = read_selection(run_root, round_index)
+    picked = set() if selection is None else set(selection["video_id"].to_pylist())
+    kept, videos = LATENTS_SCHEMA.empty_table(), 0
+    for part in _parts(run_root, round_index, "score", "scores", LATENTS_SCHEMA):
+        with_latent = part.filter(pc.is_valid(part["latent"]))
+        videos += len(with_latent)
+        kept = pa.concat_tables([kept, with_latent])
+        if len(kept) >= 2 * most:
+            kept = _sample(kept, picked, most)
+    if videos == 0:
         return None
-    scores = scores.filter(pc.is_valid(scores["latent"])).sort_by("video_id")
-    if len(scores) == 0:
-        return None
-    return Latents(tuple(scores["video_id"].to_pylist()), np.array(scores["latent"].to_pylist(), np.float32))
+    kept = _sample(kept, picked, most).sort_by("video_id")
+    values = kept["latent"].combine_chunks().flatten().to_numpy().reshape(len(kept), -1)
+    return Latents(tuple(kept["video_id"].to_pylist()), values, videos)
 
 
 def read_predictions(run_root: str, round_index: int) -> pa.Table | None:
     """What the round's detector said of the test split (`PREDICTIONS_SCHEMA`), or None before evaluation is done."""
-    columns = PREDICTIONS_SCHEMA.names
-    return _read_parts(run_root, round_index, "evaluate", "evaluate/predictions", columns, PREDICTIONS_SCHEMA)
+    if not stage_is_done(run_root, round_index, "evaluate"):
+        return None
+    parts = _parts(run_root, round_index, "evaluate", "evaluate/predictions", PREDICTIONS_SCHEMA)
+    return pa.concat_tables([PREDICTIONS_SCHEMA.empty_table(), *parts])
 
 
 def read_analysis(run_root: str, round_index: int) -> dict[str, Any] | None:
@@ -148,6 +166,12 @@ def labelled_before(run_root: str, round_index: int) -> frozenset[str]:
     """The videos that hold a label of this round's training set or earlier."""
     labels = ledger.read(run_root)
     return frozenset(labels.filter(pc.field("round") <= round_index)["video_id"].to_pylist())
+
+
+def read_start(run_root: str) -> dict[str, Any]:
+    """What is told of the labels that were bought before the first round; empty until they are there."""
+    location = storage.join(run_root, "start", "label.done.json")
+    return dict(_read_json_if(storage.exists(location), location) or {})
 
 
 def stage_is_done(run_root: str, round_index: int, stage: str) -> bool:
@@ -193,12 +217,15 @@ def _read_if_there(location: str, schema: pa.Schema) -> pa.Table | None:
     return storage.read_table(location, schema) if storage.exists(location) else None
 
 
-def _read_parts(
-    run_root: str, round_index: int, stage: str, folder: str, columns: Sequence[str], schema: pa.Schema
-) -> pa.Table | None:
-    if not stage_is_done(run_root, round_index, stage):
-        return None
-    files = storage.list_files(storage.join(round_directory(run_root, round_index), folder), suffix=".parquet")
-    narrow = pa.schema([schema.field(column) for column in columns])
-    parts = [storage.read_table(file, narrow) for file in files]
-    return pa.concat_tables([narrow.empty_table(), *parts])
+def _parts(run_root: str, round_index: int, stage: str, folder: str, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The part files of a stage one after the other, none before it is done."""
+    if stage_is_done(run_root, round_index, stage):
+        for file in part_files(storage.join(round_directory(run_root, round_index), folder)):
+            yield storage.read_table(file, schema)
+
+
+def _sample(latents: pa.Table, first: Collection[str], most: int) -> pa.Table:
+    """At most so many rows: of these videos first, then of those whose ids have the smallest hashes."""
+    ids = latents["video_id"].to_pylist()
+    keys = [(each not in first, hashlib.blake2b(each.encode(), digest_size=8).digest()) for each in ids]
+    return latents.take(sorted(range(len(ids)), key=keys.__getitem__)[:most])

@@ -8,6 +8,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, ML
 
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Pool
+from hybridal_ray.stopping.end_file import read_end
 from hybridal_ray.tracking.mlflow_models import Candidate, log_checkpoint, pinned_requirements, register_best
 from hybridal_ray.tracking.mlflow_runs import TrackedRun, open_experiment
 from hybridal_ray.tracking.provenance import write_provenance
@@ -85,6 +86,7 @@ class RunSender:
 
     def _describe_run(self, pool: Pool) -> None:
         provenance = self._provenance
+        end = read_end(self._run_root)
         versions = {f"version.{name}": version for name, version in provenance.versions.items()}
         self._parent.set_tags(
             {
@@ -94,6 +96,8 @@ class RunSender:
                 "pool": pool.name,
                 "pool_identity": provenance.pool_identity,
                 "run_directory": self._run_root,
+                "ended_by": "not ended" if end is None else end.criterion,
+                "end_reason": "not ended" if end is None else end.reason,
                 **versions,
             }
         )

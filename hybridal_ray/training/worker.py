@@ -88,7 +88,8 @@ class _Sources:
 
 
 def _epoch(task: TrainingTask, session: Session, sources: _Sources, learner: Learner, state: State) -> State:
-    started, epoch, length = time.perf_counter(), state["epoch"], task.optimiser.steps_per_epoch
+    started, cpu_started = time.perf_counter(), time.process_time()
+    epoch, length = state["epoch"], task.optimiser.steps_per_epoch
     seed_torch(task.seed, task.round_index, epoch + 1, session.rank)
     clustering = task.clustering
     if learner.centres is None and clustering.clusters and epoch >= clustering.start * task.optimiser.epochs:
@@ -125,7 +126,11 @@ def _epoch(task: TrainingTask, session: Session, sources: _Sources, learner: Lea
         draws = validation_draws(sources.validated, task.validation.videos)
         metrics["validation_loss"] = validation_loss(learner, sources.validated, draws, session)
         best = keep_best(best, learner, epoch, metrics["validation_loss"])
-    metrics |= {"seconds": time.perf_counter() - started, "ended_at": time.time()}
+    metrics |= {
+        "seconds": time.perf_counter() - started,
+        "cpu_seconds": time.process_time() - cpu_started,
+        "ended_at": time.time(),
+    }
     state = {**learner.state(), "epoch": epoch + 1, "history": [*state["history"], metrics], "best": best}
     session.epoch_done(metrics, state)
     return state

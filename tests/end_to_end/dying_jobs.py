@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 
@@ -24,19 +24,25 @@ def main(file: str, *overrides: str) -> None:
     torch.set_num_threads(1)
     torch.optim.AdamW([torch.zeros(1)])  # its first use imports for seconds: once here rather than in each child
     deaths: list[Death] = []
-    while (death := next_death(config, deaths)) is not None:
+    while (death := next_death(lambda: finish(config), deaths)) is not None:
         deaths.append(death)
     print(json.dumps(deaths))
 
 
-def next_death(config: Config, former: Collection[Death]) -> Death | None:
-    """Runs the job in a child that dies at the first write at which none has died, and tells which one it was."""
+def next_death(work: Callable[[], int], former: Collection[Death], parts: Sequence[str] = ("",)) -> Death | None:
+    """Runs a job in a child that dies at the first write at which none has died, and tells which one it was.
+
+    Args:
+        work: The job; gives its exit code.
+        former: Where children have died already.
+        parts: Of locations: it dies only where one of them is written.
+    """
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
-        storage.write_bytes = dying(storage.write_bytes, 0, set(former), write_end)
-        storage.publish = dying(storage.publish, 1, set(former), write_end)
-        os._exit(finish(config))
+        storage.write_bytes = dying(storage.write_bytes, 0, set(former), write_end, parts)
+        storage.publish = dying(storage.publish, 1, set(former), write_end, parts)
+        os._exit(work())
     os.close(write_end)
     with os.fdopen(read_end) as told:
         last_words = told.read()
@@ -58,11 +64,13 @@ def finish(config: Config) -> int:
     return 0
 
 
-def dying(write: Callable[..., None], location_at: int, former: Collection[Death], words: int) -> Callable[..., None]:
+def dying(
+    write: Callable[..., None], location_at: int, former: Collection[Death], words: int, parts: Sequence[str]
+) -> Callable[..., None]:
     """`write`, which kills this process before or after writing; its argument number `location_at` is where."""
 
     def die(death: Death) -> None:
-        if death not in former:
+        if death not in former and any(part in death[0] for part in parts):
             os.write(words, json.dumps(death).encode())
             os.kill(os.getpid(), signal.SIGKILL)
 

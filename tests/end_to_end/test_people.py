@@ -1,14 +1,24 @@
 """Runs whose labels come from people, by files. Oracles: the truth of the demo pool; the simulated annotator's run."""
 
 import json
+import os
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from killed_jobs import start_job
 from scripted_people import answer, request_of, run_with_people, unlabelled_pool
+from tiny_runs import CONFIG_FILE, labelled, overrides, picks
 
-from hybridal_ray.labelling import Patience
+from hybridal_ray.labelling import Patience, bring_in, open_run, requests_of
+from hybridal_ray.oracles.deliveries import read_delivery
 from hybridal_ray.pool import ledger
-from hybridal_ray.pool.tables import Pool, load_pool
+from hybridal_ray.pool.tables import Pool, load_pool, save_pool
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +64,19 @@ def test_three_jobs_and_two_batches_make_two_rounds(hybridal, truth: Pool, bare_
             assert (row["class_id"], row["x1"]) in found
 
 
+def test_a_job_that_has_asked_ends_well(bare_pool: Path, tmp_path: Path) -> None:
+    """The exit code of `jobs/al_loop.py`, by which a cluster knows that it may shrink."""
+    for _ in range(2):
+        job = start_job(tmp_path, bare_pool, {"PYTHONPATH": str(Path(__file__).parents[2])}, oracle__name="files")
+        said, _ = job.communicate(timeout=120)
+        assert job.returncode == 0, said
+        assert "waiting for people: 0 of 15 frames answered" in said
+        assert "round 0 waits for people" in said
+
+
 def test_a_part_is_enough_where_the_user_says_so(hybridal, truth: Pool, bare_pool: Path, tmp_path: Path) -> None:
     run, file = tmp_path / "run", tmp_path / "part.json"
     run_with_people(tmp_path, bare_pool)
-    told = json.loads("{}")
     answer(request_of(run, None), truth, file)
     told = json.loads(file.read_text())
     file.write_text(json.dumps({**told, "answers": told["answers"][:6]}))
@@ -84,3 +103,118 @@ def test_a_job_that_waits_goes_on_by_itself(
     run_with_people(tmp_path, bare_pool, Patience(wait=True), oracle__poll_seconds=0.5)
     assert naps == [0.5, 0.5]
     assert (run / "rounds/001/select.done.json").exists()
+
+
+def test_labels_that_the_pool_has_can_come_first(tiny_pool: Path, truth: Pool, tmp_path: Path) -> None:
+    """A pool of which some frames are labelled: those are trained on, and others are asked for."""
+    few = truth.tubes.filter(pc.is_in(truth.tubes["frame"], pa.array([4, 9], pa.int32())))
+    rows = [{**row, "uri": str(tiny_pool / row["uri"])} for row in truth.videos.to_pylist()]
+    videos = pa.Table.from_pylist(rows, truth.videos.schema)
+    save_pool(Pool(str(tmp_path / "pool"), "partly", truth.classes, videos, few))
+    said = run_with_people(tmp_path, tmp_path / "pool", oracle__start_from_pool=True, budget__revisit_fraction=1)
+    assert said[-1].startswith("waiting for people: 0 of 8 frames")
+    train = {row["video_id"] for row in rows if row["split"] == "train"}
+    expected = {(row["video_id"], row["frame"]) for row in few.to_pylist() if row["video_id"] in train}
+    assert labelled(tmp_path / "run") == expected
+    assert not expected & set(picks(tmp_path / "run", 0))
+    assert any(known.frame in (4, 9) for v in request_of(tmp_path / "run", 0).videos.values() for known in v.known)
+
+
+def test_a_round_by_way_of_cvat(hybridal, truth: Pool, bare_pool: Path, tmp_path: Path) -> None:
+    """The data set of the request, annotated in its own XML as CVAT would export it."""
+    run = tmp_path / "run"
+    said = run_with_people(tmp_path, bare_pool, oracle__name="cvat-files", rounds=1)
+    assert "cvat.zip" in said[-1]
+    request = request_of(run, None)
+    with zipfile.ZipFile(run / "start/request/cvat.zip") as archive:
+        root = ElementTree.fromstring(archive.read("annotations.xml"))
+    told = {one["task"]: one for one in answer(request, truth, tmp_path / "answers.json")}
+    for image in root.iter("image"):
+        entry = told[image.attrib["name"].removesuffix(".png")]
+        for box in entry["boxes"]:
+            edges = dict(
+                zip(("xtl", "ytl", "xbr", "ybr"), (f"{box[e]:.2f}" for e in ("x1", "y1", "x2", "y2")), strict=True)
+            )
+            ElementTree.SubElement(image, "box", {"label": box["class"], "source": "manual", **edges})
+        if not entry["boxes"]:
+            ElementTree.SubElement(image, "tag", {"label": "no actor"})
+    ElementTree.ElementTree(root).write(tmp_path / "export.xml")
+    assert "15 added" in hybridal("labels", "import", run, tmp_path / "export.xml", "--annotator", "anna")[1]
+    assert run_with_people(tmp_path, bare_pool, oracle__name="cvat-files", rounds=1)[-1].startswith(
+        "round 0: select took"
+    )
+    labels = ledger.read(str(run))
+    assert set(labels["annotator"].to_pylist()) == {"anna"}
+    assert sum(map(len, labels["boxes"].to_pylist())) == sum(len(entry["boxes"]) for entry in told.values())
+
+
+def test_two_annotators_and_frames_that_cannot_be_told(hybridal, truth: Pool, bare_pool: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    settings = {"oracle__overlap": 0.2, "rounds": 1, "selection__strategy": "random"}
+    run_with_people(tmp_path, bare_pool, **settings)
+    request = request_of(run, None)
+    twice = {frame.task for frame in request.frames if frame.answers_wanted == 2}
+    assert len(twice) == 3
+    first = answer(request, truth, tmp_path / "anna.json")
+    first[0] |= {"answer": "cannot tell", "boxes": [], "seconds": 4.0}
+    second = [{**one, "annotator": "ben"} for one in first if one["task"] in twice]
+    for name, told in (("anna", first), ("ben", second)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(told))
+        out = hybridal("labels", "import", run, tmp_path / f"{name}.json")[1]
+    assert "3 added, 3 second opinions" in out
+    run_with_people(tmp_path, bare_pool, **settings)
+    summary = json.loads((run / "start/label.done.json").read_text())
+    assert (summary["agreement_mean_iou"], summary["agreement_frames"], summary["cannot_tell"]) == (1.0, 3, 1)
+    assert summary["fitted_seconds_per_box"] == pytest.approx(10)
+    assert summary["frames"] == 14
+    unknown = (request.frames[0].video_id, request.frames[0].frame)
+    labels = ledger.read(str(run))
+    assert unknown[1] not in ledger.labels_by_video(labels).get(unknown[0], {})
+    assert unknown not in picks(run, 0)
+    assert unknown[1] in ledger.labelled_frames(labels)[unknown[0]]
+
+
+@pytest.mark.slow
+def test_killed_at_every_step_of_asking_and_answering(
+    truth: Pool, tiny_pool: Path, bare_pool: Path, tmp_path: Path
+) -> None:
+    """Oracle: the run that nothing disturbed, told the same answers."""
+    whole, dying = tmp_path / "whole", tmp_path / "dying"
+    answers = dying / "answers"
+    answers.mkdir(parents=True)
+    settings = {"oracle__name": "files", "selection__strategy": "random"}
+    program = Path(__file__).with_name("dying_people.py")
+    command = [sys.executable, str(program), str(CONFIG_FILE), str(tiny_pool), str(answers)]
+    ended = subprocess.run(
+        [*command, *overrides(dying, bare_pool, **settings)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    deaths = [(Path(file).relative_to(dying / "run").as_posix(), moment) for file, moment in json.loads(ended.stdout)]
+    for file in ("start/request/request.json", "start/label.done.json", "rounds/000/request/request.json"):
+        assert {moment for name, moment in deaths if name == file} == {"before", "after"}
+    assert len({file for file, _ in deaths if file.startswith("labels/")}) == 2
+    assert len({file for file, _ in deaths if file.endswith(".mp4")}) == 15 + 8
+
+    for round_index in (None, 0):
+        run_with_people(whole, bare_pool, **settings)
+        answer(request_of(whole / "run", round_index), truth, tmp_path / "answers.json")
+        store, _, pool = open_run(str(whole / "run"))
+        bring_in(store, pool, read_delivery(str(tmp_path / "answers.json"), requests_of(store)))
+    run_with_people(whole, bare_pool, **settings)
+    for round_index in (None, 0, 1):
+        assert picks(dying / "run", round_index) == picks(whole / "run", round_index)
+    found, expected = (ledger.read(str(root / "run")).drop_columns(["request"]).to_pylist() for root in (dying, whole))
+    assert found == expected
+    for place in ("start", "rounds/000"):
+        names = [
+            sorted(file.name.partition("-")[2] for file in (root / "run" / place / "request/images").iterdir())
+            for root in (dying, whole)
+        ]
+        assert names[0] == names[1]
+    spoilt = [json.loads(file.read_text()) for file in (dying / "run/rejected").iterdir()]
+    assert [[one["field"] for one in of_file] for of_file in spoilt] == [["boxes"], ["boxes"]]
+    assert not list((dying / "run").rglob(".*.partial"))

@@ -128,7 +128,7 @@ def test_spent_budget_ends_the_run_and_a_larger_one_continues_it(
     undisturbed: Path, tiny_pool: Path, tmp_path: Path
 ) -> None:
     run, lines = run_tiny(tmp_path, tiny_pool, budget__max_frames=15)
-    assert lines[-1] == "round 0: nothing is left to buy; the run ends here"
+    assert lines[-1] == "round 0: the run ends here, by frames: the budget of 15 frames leaves nothing to buy"
     assert (picks(run, 0), len(labelled(run))) == ([], 15)
     run_tiny(tmp_path, tiny_pool, budget__max_frames=31)
     assert outcome(run) == outcome(undisturbed)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -168,3 +169,23 @@ def test_a_file_written_beside_its_place_is_published_whole(tmp_path: Path) -> N
     assert not partial.exists()
     with pytest.raises(UserError, match=r"clusters\.parquet: cannot be written: .*No such file"):
         storage.publish(str(partial), str(target))
+
+
+def test_only_vectors_are_written_without_a_dictionary(tmp_path: Path) -> None:
+    location = str(tmp_path / "table.parquet")
+    table = pa.table(
+        {
+            "name": ["a", "a"],
+            "latent": pa.array([[0.5, 0.25], None], pa.list_(pa.float32())),
+            "frames": pa.array([[1, 1], []], pa.list_(pa.int32())),
+            "boxes": [[{"x": 1.0, "mask": "m"}], [{"x": 1.0, "mask": "m"}]],
+        }
+    )
+    storage.write_table(location, table)
+    row_group = pq.ParquetFile(location).metadata.row_group(0)
+    columns = [row_group.column(index) for index in range(row_group.num_columns)]
+    with_dictionary = {column.path_in_schema for column in columns if column.has_dictionary_page}
+    leaves = {"name", "frames.list.element", "boxes.list.element.x", "boxes.list.element.mask"}
+    assert with_dictionary == leaves
+    assert {column.path_in_schema for column in columns} - with_dictionary == {"latent.list.element"}
+    assert storage.read_table(location).equals(table)

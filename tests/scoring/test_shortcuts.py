@@ -30,7 +30,9 @@ def passes_that(agree_from: int, asked: list[int]) -> Callable[[Seeds], MonteCar
         rising = torch.arange(6.0) / 6
         rows = [rising if seed >= agree_from or seed % 2 == 0 else 1 - rising for seed in seeds.ravel().tolist()]
         latents = torch.tensor([[float(seed)] for seed in seeds.ravel()]).mean(dim=0, keepdim=True)
-        return MonteCarloPasses(torch.stack(rows).view(1, -1, 6, 1, 1), latents)
+        return MonteCarloPasses(
+            torch.stack(rows).view(1, -1, 6, 1, 1), latents, torch.cat([latents, 9 - latents], dim=1) / 9
+        )
 
     return run
 
@@ -49,6 +51,7 @@ def test_passes_that_contradict_each_other_all_run_in_their_order_and_none_twice
     assert asked == list(range(10))
     assert found.mask_probabilities.shape[1] == 10
     torch.testing.assert_close(found.latents, torch.tensor([[4.5]]))  # the mean over passes, not over lots of them
+    torch.testing.assert_close(found.class_probabilities, torch.tensor([[0.5, 0.5]]))  # likewise
 
 
 def test_it_stops_in_between_as_soon_as_the_halves_agree() -> None:

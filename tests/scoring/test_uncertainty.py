@@ -1,5 +1,6 @@
 """Oracles: loops over passes and pixels in plain Python, Jensen's inequality, cases worked out by hand."""
 
+import itertools
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.stats import entropy
 
 from hybridal_ray.scoring.uncertainty import frame_uncertainty
 
@@ -111,3 +113,74 @@ def test_diverged_detector_is_refused() -> None:
 def test_unknown_option_is_refused(name: str, value: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is '{value}'"):
         score(torch.ones(1, 1, 1, 1), **{name: value})
+
+
+MEASURES = ("entropy", "bald", "neighbour_disagreement")
+
+
+def measured(probabilities, measure: str, reduction: str = "mean", threshold: float = 0.4):
+    return frame_uncertainty(
+        torch.as_tensor(probabilities),
+        measure=measure,
+        reading="mean_of_log",
+        reduction=reduction,
+        foreground_threshold=threshold,
+        empty_frame_score=-7.0,
+    )
+
+
+def pixel_measure(values: list[float], measure: str) -> float:
+    """Of one pixel's probabilities in R passes; the entropies by scipy."""
+    of_mean = entropy([sum(values) / len(values), 1 - sum(values) / len(values)])
+    if measure == "entropy":
+        return float(of_mean)
+    if measure == "bald":
+        return float(of_mean - sum(entropy([value, 1 - value]) for value in values) / len(values))
+    return sum(abs(b - a) for a, b in itertools.pairwise(values)) / (len(values) - 1)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_other_measures_agree_with_scipy_over_a_loop_of_pixels(measure: str, reduction: str) -> None:
+    probabilities = np.random.default_rng(5).random((4, 3, 6, 5)) ** 0.7
+    probabilities[:, 1] *= 0.3  # an empty frame
+    probabilities[0, 0, 0], probabilities[1, 2, 0] = 0.0, 1.0  # certain passes
+    found = measured(probabilities, measure, reduction).scores.tolist()
+    for frame, score_found in enumerate(found):
+        pixels = probabilities[:, frame].reshape(4, -1).T
+        counted = [pixel_measure(values.tolist(), measure) for values in pixels if values.mean() > 0.4]
+        expected = (sum(counted) / len(counted) if reduction == "mean" else sum(counted)) if counted else -7.0
+        assert score_found == pytest.approx(expected, rel=1e-9)
+    assert found[1] == -7.0
+
+
+@given(PASSES)
+@settings(max_examples=60, deadline=None)
+def test_bald_lies_between_nothing_and_the_entropy(probabilities: np.ndarray) -> None:
+    bald, whole = measured(probabilities, "bald"), measured(probabilities, "entropy")
+    assert torch.equal(bald.empty, whole.empty)
+    filled = ~bald.empty
+    assert (bald.scores[filled] >= 0).all()
+    assert (whole.scores[filled] >= bald.scores[filled] - 1e-12).all()
+    assert (whole.scores[filled] <= math.log(2) + 1e-12).all()
+
+
+@pytest.mark.parametrize("measure", ["bald", "neighbour_disagreement"])
+def test_passes_that_agree_hold_nothing_against_each_other(measure: str) -> None:
+    same = np.random.default_rng(6).random((1, 3, 4, 4)).repeat(5, axis=0)
+    np.testing.assert_allclose(measured(same, measure, threshold=0.0).scores.numpy(), 0.0, atol=1e-12)
+
+
+def test_other_measures_are_in_float64_and_have_a_name() -> None:
+    # In float32 the difference of two entropies near log 2 would be lost.
+    values = np.array([0.5, 0.5 + 1e-5], dtype=np.float32)
+    found = measured(values.reshape(2, 1, 1, 1), "bald", threshold=0.0).scores.item()
+    assert found == pytest.approx((float(values[1]) - 0.5) ** 2 / 2, rel=1e-3)  # second order of H about 1/2
+    with pytest.raises(ValueError, match="measure is 'variance'"):
+        measured(np.full((2, 1, 1, 1), 0.5), "variance")
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_diverged_detector_is_refused_by_every_measure(measure: str) -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        measured([[[[float("nan")]]]], measure)

@@ -1,15 +1,17 @@
 """Oracle: the whole video held in memory, its clips scored one by one and averaged in plain loops."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import entropy
 from torch import Tensor, nn
 
 from hybridal_ray.detectors.clips import tile_clips
-from hybridal_ray.detectors.dropout import ChannelDropout
+from hybridal_ray.detectors.dropout import ChannelDropout, seeded_dropout
 from hybridal_ray.detectors.interface import DetectorOutput, DetectorSpec, normalise
 from hybridal_ray.detectors.monte_carlo import monte_carlo_passes, video_pass_seeds
 from hybridal_ray.pool.decoding import UnreadableVideo
@@ -71,11 +73,17 @@ def make_frames(num_frames: int, seed: int = 0) -> np.ndarray:
     return frames
 
 
-def make_scorer(run_seed: int = 7, round_index: int = 1, clips_per_batch: int = 3, **ways: Any) -> VideoScorer:
+def make_scorer(
+    run_seed: int = 7,
+    round_index: int = 1,
+    clips_per_batch: int = 3,
+    settings: UncertaintySettings = SETTINGS,
+    **ways: Any,
+) -> VideoScorer:
     return VideoScorer(
         make_detector(),
         SPEC,
-        SETTINGS,
+        settings,
         run_seed=run_seed,
         round_index=round_index,
         device=torch.device("cpu"),
@@ -170,6 +178,15 @@ class TestRow:
         assert row["empty_frames"] == row["profile"].count(0.125)
         assert row["error"] is None
 
+    def test_what_is_unknown_of_the_class_is_added_on_request(self) -> None:
+        without = make_scorer().score_video(make_video(20), [4])
+        twice = dataclasses.replace(SETTINGS, class_weight=2.0)
+        row = make_scorer(settings=twice).score_video(make_video(20), [4])
+        unknown = entropy(row["class_scores"], base=2)
+        assert row["video_score"] == pytest.approx(without["video_score"] + 2 * unknown)
+        assert {**row, "video_score": None} == {**without, "video_score": None}
+        assert make_scorer(settings=twice).score_video(make_video(20), range(20))["video_score"] is None
+
     def test_only_the_choice_depends_on_labelled_frames(self) -> None:
         free, labelled = (make_scorer().score_video(make_video(20), frames) for frames in ([], range(0, 20, 2)))
         assert (free["profile"], free["latent"]) == (labelled["profile"], labelled["latent"])
@@ -228,3 +245,69 @@ def test_lower_precision_changes_last_digits_only() -> None:
     exact, found = (make_scorer(**ways).uncertainty(video, frames) for ways in ({}, {"autocast": torch.bfloat16}))
     np.testing.assert_allclose(found.latent, exact.latent, rtol=0.02, atol=0.02)
     assert not np.array_equal(found.latent, exact.latent)
+
+
+@pytest.mark.parametrize("ways", [{}, {"shortcuts": Shortcuts(stable_ranking=1.0, passes_at_once=2)}])
+def test_class_scores_are_the_mean_probability_over_clips_and_passes(ways: dict) -> None:
+    video, frames = make_video(21), make_frames(21)
+    detector, probabilities = make_detector(), []
+    for number, clip in enumerate(tile_clips(21, 4, 2)):
+        features = detector.encode(normalise(torch.from_numpy(frames[clip][None])))
+        for seed in video_pass_seeds(7, 1, "walk", len(tile_clips(21, 4, 2)), 3)[number]:
+            with torch.inference_mode(), seeded_dropout(detector, [torch.Generator().manual_seed(int(seed))]):
+                logits = detector.decode(features).class_scores[0].double()
+            probabilities.append((logits.exp() / logits.exp().sum()).numpy())
+    found = make_scorer(**ways).uncertainty(video, frames).class_scores
+    if not ways:
+        np.testing.assert_allclose(found, np.mean(probabilities, axis=0), rtol=1e-5)
+    assert found.sum() == pytest.approx(1.0)
+    assert found.shape == (2,)
+
+
+def test_the_measure_is_the_one_that_is_asked_for() -> None:
+    video, frames = make_video(12), make_frames(12)
+    scorer = VideoScorer(
+        make_detector(),
+        SPEC,
+        dataclasses.replace(SETTINGS, measure="bald", passes=1),
+        run_seed=7,
+        round_index=1,
+        device=torch.device("cpu"),
+        clips_per_batch=3,
+    )
+    found = scorer.uncertainty(video, frames)
+    assert not found.empty.all()
+    np.testing.assert_allclose(found.profile[~found.empty], 0.0, atol=1e-12)  # one pass agrees with itself
+
+
+class WholeDetector(nn.Module):
+    """The tiny detector without its split, and with torch's own dropout: it runs pass by pass."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.inner, self.inner_dropout = make_detector(), nn.Dropout3d(rate)
+        self.inner.dropout = self.inner_dropout
+
+    def forward(self, clips: Tensor) -> DetectorOutput:
+        return self.inner.decode(self.inner.encode(clips))
+
+
+def test_a_detector_that_runs_pass_by_pass_has_class_scores_too() -> None:
+    video, frames = make_video(12), make_frames(12)
+
+    def found(detector: nn.Module) -> np.ndarray:
+        scorer = VideoScorer(
+            detector.eval(),
+            SPEC,
+            SETTINGS,
+            run_seed=7,
+            round_index=1,
+            device=torch.device("cpu"),
+            clips_per_batch=3,
+        )
+        return scorer.uncertainty(video, frames).class_scores
+
+    split = make_detector()
+    split.dropout = ChannelDropout(0.0)
+    np.testing.assert_allclose(found(WholeDetector(0.0)), found(split), rtol=1e-5)  # without dropout, the same
+    assert (found(WholeDetector(0.5)) != found(split)).any()

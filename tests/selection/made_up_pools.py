@@ -29,8 +29,9 @@ def score_row(video_id: str, score: float | None, latent: list[float] | None, fr
         "frame_scores": [frame + 0.5 for frame in frames] if scored else None,
         "frame_penalties": [frame / 100 for frame in frames] if scored else None,
         "latent": latent,
-        "profile": None,
+        "profile": [frame / 100 for frame in range(max(frames, default=0) + 1)] if scored else None,
         "empty_frames": 0 if scored else None,
+        "class_scores": [0.75, 0.25] if scored else None,
         "error": None if scored else "cannot be decoded",
     }
 

@@ -100,6 +100,7 @@ def test_the_videos_need_not_be_told():
 def test_the_stream_selects_what_a_table_in_memory_would(request, rows_at_once):
     with (
         mock.patch.multiple("hybridal_ray.selection.claus", ROWS_AT_ONCE=rows_at_once),
+        mock.patch.multiple("hybridal_ray.selection.latents", ROWS_AT_ONCE=rows_at_once),
         mock.patch.multiple("hybridal_ray.selection.best_videos", FEWEST_WAITING=rows_at_once),
     ):
         assert select_with_clusters(Claus(clusters=3, restarts=1), request) == select_in_memory(request, 3, 1)

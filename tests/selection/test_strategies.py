@@ -8,7 +8,7 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.pool.round_tables import SELECTION_SCHEMA
 from hybridal_ray.selection.claus import Claus
 from hybridal_ray.selection.random_frames import Random
-from hybridal_ray.selection.request import Selection, SelectionRequest
+from hybridal_ray.selection.request import Selection, SelectionRequest, budget_in_frames, measure_of
 from hybridal_ray.selection.strategies import STRATEGIES, build_strategy, run_strategy
 
 REQUEST = make_request([make_video("a", 5), make_video("b", 5)], labelled={"a": [2]}, num_videos=1, max_frames=2)
@@ -55,12 +55,22 @@ class TakesAny:
         raise NotImplementedError
 
 
+NECESSARY = {"combined": {"videos": "random"}, "scheduled": {"until_frames": 3}}
+
+
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
 def test_every_registered_strategy_answers(name):
     rows = [score_row("a", 1.0, [0.0], [0, 1]), score_row("b", 2.0, [0.0], [3, 4])]
     request = make_request(list(REQUEST.videos), rows, num_videos=2)
-    picks = run_strategy(name, {}, request).picks
+    picks = run_strategy(name, NECESSARY.get(name, {}), request).picks
     assert len(picks) == 4
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_every_registered_strategy_tells_its_cost(name):
+    built = build_strategy(name, NECESSARY.get(name, {}))
+    told = [STRATEGIES[name].__doc__, type(built).__doc__, type(getattr(built, "videos", None)).__doc__]
+    assert any("Cost:" in text for text in told if text)
 
 
 def test_options_reach_the_constructor():
@@ -116,6 +126,60 @@ def test_the_bound_on_frames_is_checked_too():
     request = make_request(list(REQUEST.videos), frames_per_video=5, max_frames=1)
     with pytest.raises(UserError, match="2 frames, at most 1"):
         run_strategy(f"{__name__}:Dictated", {"picks": [("b", 0), ("b", 1)]}, request)
+
+
+class WithoutNeeds:
+    """A class that does not say whether it needs scores."""
+
+    def select(self, request: SelectionRequest) -> Selection:
+        raise NotImplementedError
+
+
+def test_a_class_that_is_no_strategy_is_told_what_it_lacks():
+    with pytest.raises(UserError, match="WithoutNeeds has no attribute 'needs_scores'"):
+        build_strategy(f"{__name__}:WithoutNeeds", {})
+
+
+def test_what_a_strategy_need_not_say_has_a_default():
+    strategy = build_strategy(f"{__name__}:Dictated", {"picks": []})
+    assert measure_of(strategy) is None
+    assert not budget_in_frames(strategy)
+
+
+class SpendsFrames(Dictated):
+    budget_in_frames = True
+
+
+def test_a_budget_of_frames_bounds_neither_videos_nor_the_frames_of_one():
+    request = make_request(list(REQUEST.videos), num_videos=1, frames_per_video=3)
+    picks = [("a", 0), ("b", 0), ("b", 1)]
+    assert len(run_strategy(f"{__name__}:SpendsFrames", {"picks": picks}, request).picks) == 3
+    with pytest.raises(UserError, match="2 videos, at most 1"):
+        run_strategy(f"{__name__}:Dictated", {"picks": picks}, request)
+    with pytest.raises(UserError, match="4 frames, at most 3"):
+        run_strategy(f"{__name__}:SpendsFrames", {"picks": [*picks, ("b", 2)]}, request)
+
+
+def test_the_measures_of_the_named_strategies():
+    named = {name: measure_of(build_strategy(name, NECESSARY.get(name, {}))) for name in STRATEGIES}
+    assert {name: measure for name, measure in named.items() if measure} == {
+        "entropy": "entropy",
+        "bald": "bald",
+        "disagreement": "neighbour_disagreement",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"videos": "badger"}, r"selection\.options\.videos: .*did you mean 'badge'"),
+        ({"videos": "clusters", "video_options": {"cluster": 1}}, r"selection\.options\.video_options\.cluster: "),
+        ({"videos": "random", "frames": "scores"}, r"selection\.options\.frames: .*did you mean 'scored'"),
+    ],
+)
+def test_a_combination_names_the_part_that_is_wrong(options, message):
+    with pytest.raises(UserError, match=message):
+        build_strategy("combined", options)
 
 
 def test_a_table_of_other_fields_is_refused():

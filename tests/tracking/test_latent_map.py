@@ -48,7 +48,15 @@ def test_every_video_is_drawn_once_and_every_pick_ringed(finished_run: Path) -> 
 
 
 def test_without_clusters_or_centres() -> None:
-    latents = Latents(("a", "b", "c"), np.eye(3, dtype=np.float32))
+    latents = Latents(("a", "b", "c"), np.eye(3, dtype=np.float32), videos=3)
     figure = latent_map(latents, None, labelled=(), picked={"a"})
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["unlabelled", "labelled already", "picked in this round"]
+
+
+def test_a_sample_is_called_one_and_clusters_keep_their_sizes() -> None:
+    latents = Latents(("a", "c"), np.eye(2, dtype=np.float32), videos=1200)
+    figure = latent_map(latents, {"a": 0, "b": 0, "c": 1}, labelled=(), picked=(), round_index=4)
+    assert figure.axes[0].get_title() == "Latents of the training videos (2 of 1,200; round 4)"
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels[:2] == ["cluster 0  (2)", "cluster 1  (1)"]

@@ -20,6 +20,8 @@ from synthetic_run import SPEC, finish_select, write_run
 from hybridal_ray.detectors.checkpoint import load_detector
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Pool
+from hybridal_ray.stopping.criterion import End
+from hybridal_ray.stopping.end_file import keep_end
 from hybridal_ray.tracking import mlflow_models
 from hybridal_ray.tracking.mlflow_sync import SyncReport, sync_run
 
@@ -124,6 +126,13 @@ def test_a_second_call_changes_nothing(run: Path, squares: Pool, store: Store) -
     assert store.sync(run, squares).sent == (0, 1)
     assert store.dump() == before
     assert len(store.client.search_model_versions("name = 'squares-detector'")) == 1
+
+
+def test_what_ended_the_run_is_a_tag_of_the_parent_until_it_goes_on(run: Path, squares: Pool, store: Store) -> None:
+    for end, told in ((None, "not ended"), (End("target", 1, "good enough"), "target"), (None, "not ended")):
+        keep_end(str(run), end)
+        store.sync(run, squares)
+        assert store.runs("run")[0].data.tags["ended_by"] == told
 
 
 def test_the_rest_of_a_round_is_sent_later(run: Path, squares: Pool, store: Store) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name
 
+from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Pool
 from hybridal_ray.tracking.round_facts import (
     Point,
@@ -40,6 +41,17 @@ def test_a_round_tells_classes_clusters_summaries_and_epochs(finished_run: Path,
     assert (points["cluster_0_size", 8], points["cluster_1_quota", 8]) == (4, 2)
     assert points["training/loss", 19] == pytest.approx(1.6 * 0.8**19 + 0.2)
     assert "training/epoch" not in {name for name, _ in points}
+
+
+def test_what_was_bought_to_begin_with_is_told_with_the_first_round(run: Path, squares: Pool) -> None:
+    facts = {"seconds": 0.1, "agreement_class_kappa": 0.75, "fitted_seconds_per_box": 9.5}
+    storage.write_json(str(run / "start/label.done.json"), facts)
+    first, second = (
+        {point.name: point.value for point in round_points(str(run), record)}
+        for record in read_rounds(str(run), squares)
+    )
+    assert (first["start/agreement_class_kappa"], first["start/fitted_seconds_per_box"]) == (0.75, 9.5)
+    assert not [name for name in second if name.startswith("start/")]
 
 
 def test_clusters_without_picks_are_listed(finished_run: Path) -> None:

@@ -1,5 +1,6 @@
 """Oracle: the numbers that `synthetic_run` is known to have written, counted by hand."""
 
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,7 +8,8 @@ import pytest
 from synthetic_run import FRAMES, LATENT, buy
 
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool import ledger
+from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Pool
 from hybridal_ray.tracking.run_reader import (
     labelled_before,
@@ -72,6 +74,45 @@ def test_latents_leave_out_videos_that_could_not_be_scored(finished_run: Path, s
     scored = [video.video_id for video in squares.usable_videos("train")][:-1]
     assert list(latents.video_ids) == scored
     assert latents.values.shape == (len(scored), LATENT)
+    assert latents.videos == len(scored)
+
+
+def write_scores(run: Path, latents: dict[str, list[float]], videos_in_part: int) -> None:
+    """In place of those of the first round."""
+    folder = run / "rounds/000/scores"
+    shutil.rmtree(folder)
+    rows = [{**dict.fromkeys(SCORES_SCHEMA.names), "video_id": name, "latent": of} for name, of in latents.items()]
+    for start in range(0, len(rows), videos_in_part):
+        table = pa.Table.from_pylist(rows[start : start + videos_in_part], SCORES_SCHEMA)
+        storage.write_table(str(folder / f"part-{start:05d}.parquet"), table)
+
+
+def test_of_many_latents_the_picked_and_a_sample_are_read_however_they_are_cut(run: Path) -> None:
+    picks = read_selection(str(run), 0)
+    assert picks is not None
+    picked = sorted(set(picks["video_id"].to_pylist()))
+    all_of_them = {f"v{index:03d}": [float(index), 0.5] for index in range(300)} | {name: [1.0, 2.0] for name in picked}
+    read = []
+    for names, videos_in_part in ((list(all_of_them), 7), (sorted(all_of_them, reverse=True), 300)):
+        write_scores(run, {name: all_of_them[name] for name in names}, videos_in_part)
+        latents = read_latents(str(run), 0, most=20)
+        assert latents is not None
+        read.append(latents)
+    assert read[0].video_ids == read[1].video_ids == tuple(sorted(read[0].video_ids))
+    assert set(picked) <= set(read[0].video_ids)
+    assert [all_of_them[name] for name in read[0].video_ids] == read[0].values.tolist() == read[1].values.tolist()
+    assert (len(read[0].video_ids), read[0].videos) == (20, 300 + len(picked))
+    places = [int(name[1:]) for name in read[0].video_ids if name not in picked]
+    assert max(places) > 150 > min(places)  # from the whole pool, not its beginning
+
+
+def test_rows_of_a_part_that_was_split_and_finished_all_the_same_are_read_once(run: Path) -> None:
+    write_scores(run, {"a": [1.0], "b": [2.0]}, 2)
+    part = run / "rounds/000/scores/part-00000.parquet"
+    shutil.copy(part, part.with_name("part-00000-0001.parquet"))
+    latents = read_latents(str(run), 0)
+    assert latents is not None
+    assert latents.video_ids == ("a", "b")
 
 
 def test_labelled_before_grows_with_the_rounds(finished_run: Path) -> None:

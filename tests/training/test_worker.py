@@ -19,7 +19,9 @@ OPTIMISER = OptimiserSettings(
 )
 
 
-MEASURED = dict.fromkeys(("seconds", "ended_at", "waiting_share", "clips_per_second", "peak_memory_mib_0"), 0.0)
+MEASURED = dict.fromkeys(
+    ("seconds", "cpu_seconds", "ended_at", "waiting_share", "clips_per_second", "peak_memory_mib_0"), 0.0
+)
 
 
 @pytest.fixture(scope="module")
@@ -196,4 +198,5 @@ def test_what_an_epoch_took_is_measured(undisturbed: MemorySession) -> None:
     for metrics in undisturbed.metrics:
         assert 0 <= metrics["waiting_share"] <= 1
         assert metrics["clips_per_second"] * metrics["seconds"] >= 24
+        assert metrics["cpu_seconds"] > 0
         assert metrics["peak_memory_mib_0"] > 50

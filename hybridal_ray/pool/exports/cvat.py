@@ -35,16 +35,20 @@ def export_cvat(pool: Pool, out: str, split: str | None = None) -> int:
     """
     num_videos = 0
     for video in labelled_videos(pool, split):
-        root = Element("annotations")
-        SubElement(root, "version").text = "1.1"
-        _describe(SubElement(root, "meta"), video, pool.classes)
-        for number, tube in enumerate(video.tubes):
-            _write_track(root, number, tube, video, pool.classes[tube.class_id])
-        ElementTree.indent(root)
-        content = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-        storage.write_bytes(target(out, video.video_id, ".xml"), content)
+        storage.write_bytes(target(out, video.video_id, ".xml"), tracks_xml(video, pool.classes))
         num_videos += 1
     return num_videos
+
+
+def tracks_xml(video: LabelledVideo, classes: Sequence[str]) -> bytes:
+    """The XML of one video, see `export_cvat`."""
+    root = Element("annotations")
+    SubElement(root, "version").text = "1.1"
+    _describe(SubElement(root, "meta"), video, classes)
+    for number, tube in enumerate(video.tubes):
+        _write_track(root, number, tube, video, classes[tube.class_id])
+    ElementTree.indent(root)
+    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
 def _describe(meta: Element, video: LabelledVideo, classes: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from hybridal_ray.pool.formats.frame_ranges import KEY, from_text
 from hybridal_ray.pool.formats.keyframes import Keyframes
 from hybridal_ray.pool.formats.media import without_suffix
 from hybridal_ray.pool.masks import encode_mask
-from hybridal_ray.pool.untrusted import inner_path, parse_xml
+from hybridal_ray.pool.untrusted import inner_path, parse_xml, parse_xml_content
 
 MAX_FRAMES = 1 << 24  # of a task: more than six days at 30 frames a second
 INTERPOLATIONS = ("auto", "always", "never")
@@ -102,7 +102,20 @@ def read_cvat(
     files = storage.files_below(location, suffix=".xml") if folder else [location]
     if not files:
         raise UserError(f"{location}: holds no .xml file")
-    tasks = [_read_task(file) for file in files]
+    tasks = [_read_task(parse_xml(file), file) for file in files]
+    return _annotations(tasks, split, class_attribute, interpolate)
+
+
+def read_cvat_content(content: bytes, location: str) -> Annotations:
+    """The annotations of one XML file that was read already, as `read_cvat` reads it; `location` is for messages.
+
+    Raises:
+        UserError: It is hostile or malformed.
+    """
+    return _annotations([_read_task(parse_xml_content(content, location), location)], "train", None, "auto")
+
+
+def _annotations(tasks: Sequence[_Task], split: str, class_attribute: str | None, interpolate: str) -> Annotations:
     by_source: dict[str, _Task] = {}
     for task in tasks:
         if (first := by_source.setdefault(task.source, task)) is not task:
@@ -188,8 +201,7 @@ def _placed(mask: tuple[int, int, np.ndarray], facts: VideoFacts) -> str | None:
     return encode_mask(whole)
 
 
-def _read_task(location: str) -> _Task:
-    root = parse_xml(location)
+def _read_task(root: Element, location: str) -> _Task:
     if root.tag != "annotations":
         raise UserError(f"{location}: the root is <{root.tag}>, expected <annotations> of CVAT for video 1.1")
     if root.find("image") is not None:

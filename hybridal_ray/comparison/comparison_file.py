@@ -1,0 +1,193 @@
+"""The file of a comparison: which arms, over how many seeds, and what is asked of them."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model_validator
+
+from hybridal_ray.config import Config, load_config
+from hybridal_ray.config_sections import Section
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool import storage
+from hybridal_ray.registry import nearest
+
+FULL = "full"  # the arm of full supervision
+
+# Each run is one process: training and scoring happen where its task runs.
+IN_PROCESS = ("training.workers=0", "scoring.actors=0")
+ALL_LABELS = (
+    "budget.start_videos=all", "budget.start_frames_per_video=all", "budget.max_frames=null", "rounds=1",
+    "selection.strategy=random", "selection.options={}",
+)  # fmt: skip
+
+
+def _as_overrides(given: Any) -> Any:
+    """A mapping, nested or dotted, as ``dotted.key=value``; what is no mapping is left to the check of the type."""
+    return [f"{field}={json.dumps(value)}" for field, value in leaves(given)] if isinstance(given, Mapping) else given
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields of nested mappings by dotted name; lists and empty mappings are leaves."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+Overrides = Annotated[tuple[str, ...], BeforeValidator(_as_overrides)]
+
+
+class Arm(Section):
+    """One way to run the loop, as it differs from the base configuration."""
+
+    overrides: Overrides = Field((), description="Mapping of fields, or a list of dotted.key=value.")
+
+
+class FullSupervision(Section):
+    """The arm that is trained once, on every label of the training split."""
+
+    overrides: Overrides = Field((), description="Besides those that buy all labels in one round.")
+    seeds: PositiveInt | None = Field(None, description="Of the first so many seeds alone.")
+
+
+class Comparison(Section):
+    """A comparison of arms over seeds, each arm of each seed an ordinary run."""
+
+    name: str = Field(description="Of the comparison and of its MLflow experiment; the file's name where not given.")
+    root: str = Field("~/hybridal", description="Directory or URI that relative paths are taken from.")
+    out: str = Field(description="Directory or URI of the comparison; comparisons/<name> where not given.")
+    config: str = Field(description="YAML file of the base run; a relative path is taken from this file's folder.")
+    overrides: Overrides = Field((), description="Of the base run, for every arm.")
+    seeds: PositiveInt = Field(5, description="Seeds 0, 1, 2 and so on.")
+    arms: dict[str, Arm] = Field(min_length=1, description="By name.")
+    reference: str = Field("random", description="The arm that the others are compared with, seed by seed.")
+    full: FullSupervision | None = Field(None, description="Full supervision; null has none.")
+    metrics: tuple[str, ...] = Field(
+        ("frame_map@0.5", "video_map@0.5"), min_length=1, description="Names in evaluate/metrics.json."
+    )
+    targets: tuple[float, ...] = Field((0.90, 0.95, 0.97), description="Shares of full supervision's figure.")
+    at_percent: tuple[float, ...] = Field((5.0,), description="Budgets, in % of the frames, that are reported on.")
+    ray: bool = Field(True, description="Runs are Ray tasks; false runs one after another in this process.")
+    cpus_per_run: float = Field(1, gt=0)
+    gpus_per_run: float = Field(0, ge=0)
+    at_once: PositiveInt | None = Field(None, description="Runs at a time; null: as many as there is room for.")
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> "Comparison":
+        for name in self.arms:
+            if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name[0] in ".-":
+                raise ValueError(f"arms.{name}: expected letters, digits, '_', '-' and '.', for it names directories")
+        if FULL in self.arms:
+            raise ValueError(f"arms.{FULL}: the name stands for full supervision; use the section `full`, or rename it")
+        if self.reference not in self.arms:
+            raise ValueError(
+                f"reference: no arm {self.reference!r} (arms: {', '.join(self.arms)})"
+                + nearest(self.reference, self.arms)
+            )
+        return self
+
+    @property
+    def directory(self) -> str:
+        """Where the comparison is kept, absolute or a URI."""
+        return _locate(self.out, self.root)
+
+    def run_directory(self, arm: str, seed: int) -> str:
+        """Where the run of an arm and a seed is kept."""
+        return storage.join(self.directory, "runs", f"{arm}-{seed}")
+
+    def config_of(self, arm: str, seed: int) -> Config:
+        """The configuration of one run.
+
+        Args:
+            arm: Name of an arm, or `FULL`.
+            seed: Of the run.
+
+        Raises:
+            UserError: The base configuration cannot be read, or a field or value of it or of an override is wrong.
+        """
+        if arm == FULL:
+            own = (*ALL_LABELS, *(self.full.overrides if self.full is not None else ()))
+        else:
+            own = self.arms[arm].overrides
+        fixed = (
+            f"root={json.dumps(self.root)}",
+            f"run={json.dumps(self.run_directory(arm, seed))}",
+            f"seed={seed}",
+            f"tracking.experiment={json.dumps(self.name)}",
+            *IN_PROCESS,
+        )
+        try:
+            return load_config(self.config, [*self.overrides, *own, *fixed])
+        except UserError as error:
+            raise UserError(f"arm {arm!r}: {error}") from error
+
+
+def load_comparison(file: str | Path, overrides: Sequence[str] = ()) -> Comparison:
+    """Reads the file of a comparison and checks every field and every arm.
+
+    Args:
+        file: The YAML file.
+        overrides: ``key=value``; a key that is a field of the comparison changes it, any other is an override of
+            every arm.
+
+    Raises:
+        UserError: Names the file or arm, the field, what was found and what was expected.
+    """
+    path = Path(file)
+    tree = _read(path)
+    of_arms = tree.get("overrides") or []
+    of_arms = list(_as_overrides(of_arms) if isinstance(of_arms, Mapping) else of_arms)
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise UserError(f"override {override!r}: expected key=value")
+        if key in Comparison.model_fields:
+            tree[key] = yaml.safe_load(text)
+        else:
+            of_arms.append(override)
+    tree["overrides"] = of_arms
+    tree.setdefault("name", path.stem)
+    tree.setdefault("out", f"comparisons/{tree['name']}")
+    if isinstance(tree.get("config"), str):
+        tree["config"] = str(path.parent / tree["config"])
+    try:
+        comparison = Comparison.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first_problem(error)}") from error
+    for arm in [*comparison.arms, *([] if comparison.full is None else [FULL])]:
+        comparison.config_of(arm, 0)
+    return comparison
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: expected a mapping of fields, found {type(tree).__name__}")
+    return tree
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    field = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        sections: dict[str, type[Section]] = {"arms": Arm, "full": FullSupervision}
+        section = sections.get(str(problem["loc"][0]), Comparison) if len(problem["loc"]) > 1 else Comparison
+        return f"{field}: no such field" + nearest(str(problem["loc"][-1]), section.model_fields)
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    return f"{field}: {problem['msg']}" + ("" if problem["type"] == "missing" else f", found {problem['input']!r}")
+
+
+def _locate(location: str, root: str) -> str:
+    above = root if storage.is_uri(root) else str(Path(root).expanduser().absolute())
+    return storage.resolve_uri(location if storage.is_uri(location) else os.path.expanduser(location), above)

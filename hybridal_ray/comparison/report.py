@@ -1,0 +1,130 @@
+"""The report of a comparison: made from the run directories alone, at any time, as far as the runs have come."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hybridal_ray.comparison.answer import Answer, Question, answer
+from hybridal_ray.comparison.comparison_file import Comparison
+from hybridal_ray.comparison.figures import figures_of
+from hybridal_ray.comparison.page import render_page
+from hybridal_ray.comparison.results import Curve, pool_of, progress_of, read_curve
+from hybridal_ray.comparison.tables import tables_of
+from hybridal_ray.comparison.work import PlannedRun, is_finished
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool import storage
+from hybridal_ray.pool.tables import Pool
+from hybridal_ray.run_store import RunStore
+
+NOT_BEGUN = "not begun"
+
+
+@dataclass(frozen=True)
+class Report:
+    """An answer in all its forms.
+
+    Attributes:
+        answer: What is reported.
+        markdown: Its tables.
+        files: All files of the report, by name.
+    """
+
+    answer: Answer
+    markdown: str
+    files: Mapping[str, bytes]
+
+
+def report_on(comparison: Comparison, runs: Sequence[PlannedRun], failures: Mapping[str, str]) -> Report:
+    """Reads the runs of a comparison and writes its report into its directory.
+
+    Args:
+        comparison: Which.
+        runs: All of its runs, begun or not.
+        failures: Why runs failed, by name of the run.
+
+    Raises:
+        UserError: The report cannot be written.
+    """
+    pools: dict[str, Pool] = {}
+    curves = [_curve(comparison, run, failures, pools) for run in runs]
+    question = Question(
+        comparison.name,
+        tuple(comparison.arms),
+        comparison.metrics,
+        comparison.reference,
+        comparison.targets,
+        comparison.at_percent,
+    )
+    report = render(answer(question, curves))
+    write(report, comparison.directory)
+    return report
+
+
+def report_on_runs(run_roots: Sequence[str], metrics: Sequence[str]) -> Report:
+    """Sets existing runs side by side, each an arm of its own, the first the one that the others are compared with.
+
+    Args:
+        run_roots: Run directories.
+        metrics: Names in ``evaluate/metrics.json``.
+
+    Raises:
+        UserError: A run is not there, or its pool has moved away.
+    """
+    names = _short_names(run_roots)
+    curves = [
+        read_curve(root, arm=name, seed=0, metrics=metrics, state=root, finished=True)
+        for name, root in zip(names, run_roots, strict=True)
+    ]
+    reference = names[0] if len(names) > 1 else None
+    return render(answer(Question("Runs side by side", tuple(names), tuple(metrics), reference), curves))
+
+
+def render(found: Answer) -> Report:
+    """Makes the tables, the figures and the page of an answer."""
+    tables, figures = tables_of(found), figures_of(found)
+    markdown = f"# {found.question.name}\n\n" + "\n".join(table.markdown() for table in tables)
+    files = {
+        "comparison.md": markdown.encode(),
+        "comparison.json": (json.dumps(found.as_json(), indent=1) + "\n").encode(),
+        "comparison.html": render_page(found, tables, figures).encode(),
+        **{f"figures/{name}": png for name, png in figures.items()},
+    }
+    return Report(found, markdown, files)
+
+
+def write(report: Report, directory: str) -> None:
+    """Writes the files of a report below a directory.
+
+    Raises:
+        UserError: They cannot be written.
+    """
+    for name, content in report.files.items():
+        storage.write_bytes(storage.join(directory, *name.split("/")), content)
+
+
+def _curve(comparison: Comparison, run: PlannedRun, failures: Mapping[str, str], pools: dict[str, Pool]) -> Curve:
+    finished = is_finished(comparison.directory, run)
+    state = "finished" if finished else f"failed: {failures[run.name]}" if run.name in failures else None
+    try:
+        if not RunStore(run.root).status() or not storage.exists(storage.join(run.root, "config.yaml")):
+            return Curve(run.arm, run.seed, state or NOT_BEGUN, finished=False)
+        location = run.config.locate(run.config.pool.path)
+        if location not in pools:
+            pools[location] = pool_of(run.root)
+        return read_curve(
+            run.root,
+            arm=run.arm,
+            seed=run.seed,
+            metrics=comparison.metrics,
+            state=state or progress_of(run.root, run.config.rounds),
+            finished=finished,
+            pool=pools[location],
+        )
+    except UserError as error:  # of one run; the others have something to say
+        return Curve(run.arm, run.seed, f"unreadable: {error}", finished=False)
+
+
+def _short_names(run_roots: Sequence[str]) -> list[str]:
+    """The last part of each location, or all of it where that would not tell two runs apart."""
+    last = [root.rstrip("/").rsplit("/", 1)[-1] for root in run_roots]
+    return last if len(set(last)) == len(last) else list(run_roots)

@@ -1,0 +1,94 @@
+"""What the runs of a comparison have come to, read from their directories: one curve a run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from hybridal_ray.config import parse_config
+from hybridal_ray.pool.tables import Pool, load_pool
+from hybridal_ray.run_store import RunStore
+from hybridal_ray.tracking.run_reader import read_rounds
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One run, a point a round that is evaluated.
+
+    Attributes:
+        arm: Its arm.
+        seed: Its seed.
+        state: Where it is, in words.
+        finished: Whether it has come to its end.
+        frames: Labelled frames, ascending.
+        percent: The same as percentage of the frames of the training split, 0 to 100.
+        seconds: Modelled seconds of labour; None where no purchase knows them.
+        values: By metric, in [0, 1]; None where a round has no such figure.
+    """
+
+    arm: str
+    seed: int
+    state: str
+    finished: bool
+    frames: tuple[int, ...] = ()
+    percent: tuple[float, ...] = ()
+    seconds: tuple[float | None, ...] = ()
+    values: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The curve as plain values."""
+        return asdict(self)
+
+
+def read_curve(
+    run_root: str, *, arm: str, seed: int, metrics: Sequence[str], state: str, finished: bool, pool: Pool | None = None
+) -> Curve:
+    """Reads the curve of a run.
+
+    Args:
+        run_root: The run directory.
+        arm: Its arm.
+        seed: Its seed.
+        metrics: Names in ``evaluate/metrics.json``.
+        state: Of the run, in words.
+        finished: Whether it has come to its end.
+        pool: Of the run; None loads it.
+
+    Raises:
+        UserError: There is no run, or its pool has moved away.
+    """
+    rounds = [record for record in read_rounds(run_root, pool or pool_of(run_root)) if record.metrics]
+    return Curve(
+        arm=arm,
+        seed=seed,
+        state=state,
+        finished=finished,
+        frames=tuple(record.labelled_frames for record in rounds),
+        percent=tuple(record.percent_of_pool_frames for record in rounds),
+        seconds=tuple(record.labour_seconds for record in rounds),
+        values={name: tuple(_figure(record.metrics.get(name)) for record in rounds) for name in metrics},
+    )
+
+
+def pool_of(run_root: str) -> Pool:
+    """The pool of a run.
+
+    Raises:
+        UserError: There is no run, or its pool has moved away.
+    """
+    tree = {name: value for name, value in RunStore(run_root).config().items() if name != "pool_identity"}
+    config = parse_config(tree, f"{run_root}/config.yaml")
+    return load_pool(config.locate(config.pool.path))
+
+
+def progress_of(run_root: str, rounds: int) -> str:
+    """Where a run is that has not come to its end: ``round 2 of 6: score is next``."""
+    statuses = RunStore(run_root).status()
+    waiting = next((status for status in statuses if not status.done), None)
+    if waiting is None:
+        return f"round {max((s.round for s in statuses if s.round is not None), default=-1) + 1} of {rounds} is next"
+    where = "start" if waiting.round is None else f"round {waiting.round} of {rounds}"
+    return f"{where}: {waiting.stage} is next"
+
+
+def _figure(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,177 @@
+"""The tables of an answer, for Markdown and for the page."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hybridal_ray.comparison.answer import Answer, MetricAnswer, Need
+from hybridal_ray.comparison.comparison_file import FULL
+from hybridal_ray.comparison.statistics import Estimate
+
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as text.
+
+    Attributes:
+        title: Above it.
+        note: How it is to be read.
+        headings: One a column; the first column is text, the others are numbers.
+        rows: Cells, as many a row as there are headings.
+    """
+
+    title: str
+    note: str
+    headings: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+    def markdown(self) -> str:
+        """The table with its title and note, as Markdown."""
+        lines = ["| " + " | ".join(cells) + " |" for cells in (self.headings, *self.rows)]
+        lines.insert(1, "| --- |" + " ---: |" * (len(self.headings) - 1))
+        return "\n".join([f"### {self.title}", "", self.note, "", *lines, ""])
+
+    def html(self) -> str:
+        """The table with its title and note, as HTML."""
+        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in self.headings)
+        rows = ("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows)
+        return (
+            f"<h2>{html.escape(self.title)}</h2>\n<p>{html.escape(self.note)}</p>\n"
+            f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody></table>\n"
+        )
+
+
+def tables_of(answer: Answer) -> list[Table]:
+    """All tables of an answer: of each metric the summary, the needs, the curves, the differences; then the runs."""
+    found: list[Table] = []
+    for metric, of_metric in answer.metrics.items():
+        found.append(_summary(answer, metric, of_metric))
+        if of_metric.full is not None and answer.question.targets:
+            found.append(_needs(metric, of_metric))
+        found.append(_curves(metric, of_metric))
+        if any(arm.differences for arm in of_metric.arms.values()):
+            found.append(_differences(answer, metric, of_metric))
+    return [*found, _runs(answer)]
+
+
+def _summary(answer: Answer, metric: str, found: MetricAnswer) -> Table:
+    reference, budgets = answer.question.reference, answer.question.at_percent if found.full is not None else ()
+    between = "" if found.frames is None else f" from {found.frames[0]:.0f} to {found.frames[1]:.0f} labelled frames"
+    headings = ["arm", "last value", "area", *([f"area − {reference}", "95 % interval"] if reference else [])]
+    headings += [f"of full supervision at {percent:g} %" for percent in budgets]
+    rows = []
+    for name, arm in found.arms.items():
+        difference = arm.area_difference
+        row = [name, _spread(arm.points[-1].value if arm.points else None), _spread(arm.area)]
+        if reference:
+            row += [_signed(difference), _interval(difference)]
+        rows.append((*row, *(_percent(arm.share_at.get(percent)) for percent in budgets), _seeds(arm.area)))
+    if found.full is not None:
+        gap = [NOTHING] * (len(headings) - 2)
+        rows.append((FULL, _spread(found.full), *gap, _seeds(found.full)))
+    note = (
+        f"Area: mean value{between} of the finished runs, by trapezoids. Mean ± standard deviation over seeds; paired "
+        "differences with the 95 % interval of Student's t over seeds."
+    )
+    return Table(f"{metric}: summary", note, (*headings, "seeds"), rows)
+
+
+def _needs(metric: str, found: MetricAnswer) -> Table:
+    rows = []
+    for name, arm in found.arms.items():
+        for need in arm.needs:
+            rows.append(
+                (
+                    name,
+                    f"{100 * need.share:g} %",
+                    f"{need.figure:.3f}",
+                    _needed(need, need.frames, 0),
+                    _needed(need, need.percent, 2),
+                    NOTHING if need.seconds is None else f"{need.seconds.mean / 3600:.2f}",
+                    f"{need.reached} of {need.n}",
+                )
+            )
+    headings = ("arm", "of full", "figure", "frames", "% of the frames", "modelled hours", "seeds that reach it")
+    note = (
+        "Labels until the curve of a seed first reaches the share of full supervision's mean figure, between two "
+        "rounds by straight lines; mean ± standard deviation over the seeds that reach it, ≥ where some do not."
+    )
+    return Table(f"{metric}: labels that a share of full supervision takes", note, headings, rows)
+
+
+def _curves(metric: str, found: MetricAnswer) -> Table:
+    rows = [
+        (
+            name,
+            str(point.round),
+            f"{point.frames:.0f}",
+            f"{point.percent:.2f}",
+            NOTHING if point.seconds is None else f"{point.seconds / 3600:.2f}",
+            _spread(point.value),
+            str(point.value.n),
+        )
+        for name, arm in found.arms.items()
+        for point in arm.points
+    ]
+    headings = ("arm", "round", "frames", "% of the frames", "modelled hours", metric, "seeds")
+    return Table(f"{metric}: curves", "Mean ± standard deviation over seeds, of all rounds so far.", headings, rows)
+
+
+def _differences(answer: Answer, metric: str, found: MetricAnswer) -> Table:
+    rows = [
+        (
+            name,
+            f"{point.frames:.0f}",
+            f"{point.percent:.2f}",
+            _signed(point.gain),
+            _interval(point.gain),
+            str(point.gain.n),
+        )
+        for name, arm in found.arms.items()
+        for point in arm.differences
+    ]
+    headings = ("arm", "frames", "% of the frames", f"{metric} − {answer.question.reference}", "95 % interval", "seeds")
+    note = "Paired by seed, at the budgets of the reference; finished runs alone."
+    return Table(f"{metric}: differences from {answer.question.reference}", note, headings, rows)
+
+
+def _runs(answer: Answer) -> Table:
+    rows = [
+        (f"{curve.arm}-{curve.seed}", curve.state, str(len(curve.frames)), str(curve.frames[-1] if curve.frames else 0))
+        for curve in answer.curves
+    ]
+    note = f"{sum(curve.finished for curve in answer.curves)} of {len(answer.curves)} are finished."
+    return Table("Runs", note, ("run", "state", "rounds evaluated", "labelled frames"), rows)
+
+
+def _spread(found: Estimate | None) -> str:
+    if found is None:
+        return NOTHING
+    return f"{found.mean:.3f}" + ("" if found.deviation is None else f" ± {found.deviation:.3f}")
+
+
+def _signed(found: Estimate | None) -> str:
+    return NOTHING if found is None else f"{found.mean:+.3f}" + (" *" if found.excludes_zero else "")
+
+
+def _interval(found: Estimate | None) -> str:
+    return NOTHING if found is None or found.low is None else f"{found.low:+.3f} … {found.high:+.3f}"
+
+
+def _percent(found: Estimate | None) -> str:
+    if found is None:
+        return NOTHING
+    return f"{100 * found.mean:.1f} %" + ("" if found.deviation is None else f" ± {100 * found.deviation:.1f}")
+
+
+def _needed(need: Need, found: Estimate | None, decimals: int) -> str:
+    if found is None:
+        return "not reached"
+    spread = "" if found.deviation is None else f" ± {found.deviation:.{decimals}f}"
+    return ("≥ " if need.reached < need.n else "") + f"{found.mean:,.{decimals}f}{spread}"
+
+
+def _seeds(found: Estimate | None) -> str:
+    return "0" if found is None else str(found.n)

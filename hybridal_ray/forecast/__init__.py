@@ -1,0 +1,1 @@
+"""What the next round of a run will cost, before it is run."""

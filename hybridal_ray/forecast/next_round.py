@@ -1,0 +1,163 @@
+"""The forecast: what the next round has to have labelled, and how long its stages will take."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from hybridal_ray.config import Config
+from hybridal_ray.config_values import plain
+from hybridal_ray.forecast.finished_stages import FinishedStage, latest_finished
+from hybridal_ray.forecast.purchase import ASSUMPTION, Purchase, after, planned, priced
+from hybridal_ray.forecast.run_trial import Trial
+from hybridal_ray.labelling import expected_cost, goes_unmeasured
+from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool.tables import Pool, Video
+from hybridal_ray.run_budget import RunBudget
+from hybridal_ray.run_end import validates_apart
+from hybridal_ray.run_store import RunStore
+from hybridal_ray.scoring.pool_part import seeded_part
+from hybridal_ray.selection.strategies import build_strategy
+from hybridal_ray.stopping.end_file import read_end
+from hybridal_ray.video_rows import VideoRows
+
+
+@dataclass(frozen=True)
+class StageForecast:
+    """How long one stage will take.
+
+    Attributes:
+        stage: Its name.
+        seconds: Expected; None where nothing is known of it.
+        basis: What that is taken from, in one line.
+    """
+
+    stage: str
+    seconds: float | None
+    basis: str
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the next round will cost.
+
+    Attributes:
+        round: The first that is not finished.
+        to_label: Labels to be bought before its training; without frames where they have been.
+        stages: Those still to be run.
+        seconds: Of all stages of which something is known.
+        asks_for: Labels that the round will ask for at its end, at most.
+        notes: Assumptions, one a line.
+    """
+
+    round: int
+    to_label: Purchase
+    stages: Sequence[StageForecast]
+    seconds: float
+    asks_for: Purchase
+    notes: Sequence[str]
+
+
+def forecast_next_round(config: Config, pool: Pool) -> Forecast:
+    """Forecasts the next round of a run from what its finished rounds took, or from a short trial in this process.
+
+    Nothing is written to the run directory, and no cluster is asked.
+
+    Args:
+        config: The run; its directory need not exist.
+        pool: Its pool.
+    """
+    store = RunStore(config.locate(config.run))
+    videos = VideoRows.usable(pool.videos, "train", pool.root)
+    labels = ledger.read(store.root)
+    index = 0
+    while store.stage(index, "select").done:
+        index += 1
+    to_label, asks_for = _purchases(config, store, videos, labels, index)
+    stages, notes = _stages(config, pool, store, videos, index)
+    if not len(labels):
+        notes.insert(0, ASSUMPTION)
+    end = read_end(store.root)
+    if end is not None:
+        notes.insert(0, f"the run has ended, by {end.criterion}: this is what another round would cost")
+    return Forecast(index, to_label, stages, sum(stage.seconds or 0.0 for stage in stages), asks_for, notes)
+
+
+def _purchases(
+    config: Config, store: RunStore, videos: Sequence[Video], labels: pa.Table, index: int
+) -> tuple[Purchase, Purchase]:
+    """What is to be labelled before a round, and what the round will ask for."""
+    section, budget, cost = config.budget, plain(RunBudget, config.budget), expected_cost(config, labels)
+
+    def plan(num_videos: int, frames: int, most_frames: int | None, budget: RunBudget) -> Purchase:
+        return planned(videos, num_videos, frames, most_frames=most_frames, budget=budget, labels=labels, cost=cost)
+
+    before = index - 1 if index else None
+    selected = store.stage(before, "select")
+    if store.stage(before, "label").done:
+        to_label = Purchase(0, 0, 0.0, 0.0, picked=True)
+    elif selected.done and selected.summary()["frames"]:
+        picks = storage.read_table(storage.join(selected.directory, "selection.parquet"))
+        to_label = priced(picks, labels, cost, picked=True)
+    elif index:  # it picked nothing; a budget that was raised since may let it pick
+        to_label = plan(section.videos_per_round, section.frames_per_video, section.max_frames_per_round, budget)
+    else:
+        longest = max(video.num_frames for video in videos)
+        to_label = plan(
+            len(videos) if section.start_videos == "all" else section.start_videos,
+            longest if section.start_frames_per_video == "all" else section.start_frames_per_video,
+            None,
+            budget,
+        )
+    next_budget = after(budget, to_label)
+    asks_for = plan(section.videos_per_round, section.frames_per_video, section.max_frames_per_round, next_budget)
+    return to_label, asks_for
+
+
+def _stages(
+    config: Config, pool: Pool, store: RunStore, videos: Sequence[Video], index: int
+) -> tuple[list[StageForecast], list[str]]:
+    """The stages of a round that are not done yet, and what is assumed of them."""
+    trial = Trial(config, pool)
+    forecasts = []
+    for name in _stage_names(config, pool):
+        if store.stage(index, name).done:
+            continue
+        found = latest_finished(store, name, index)
+        if found is None:
+            forecasts.append(StageForecast(name, *trial.stage(name)))
+            continue
+        scale, scaled_by = _scale(config, videos, name, found, index)
+        basis = f"round {found.round} took {found.seconds:.1f} s{scaled_by}"
+        forecasts.append(StageForecast(name, found.seconds * scale, basis))
+    notes = list(trial.notes)
+    if any(stage.basis.startswith("round") for stage in forecasts):
+        notes.append("taken from earlier rounds: as many workers and actors as then are assumed, as fast as then")
+    return forecasts, notes
+
+
+def _stage_names(config: Config, pool: Pool) -> list[str]:
+    scored = build_strategy(config.selection.strategy, config.selection.options).needs_scores
+    names = ("train", "evaluate", "validate", "score", "select")
+    left_out = {
+        "evaluate": goes_unmeasured(config, pool, config.evaluation.split),
+        "validate": not validates_apart(config),
+        "score": not scored,
+    }
+    return [name for name in names if not left_out.get(name, False)]
+
+
+def _scale(config: Config, videos: Sequence[Video], name: str, found: FinishedStage, index: int) -> tuple[float, str]:
+    """How much more the next round has to do than the one that was timed, and how that is told."""
+    if name == "train" and found.epochs:
+        epochs = config.training.epochs
+        return epochs / found.epochs, f" for {found.epochs} epochs, there are {epochs} at most"
+    if name == "score" and config.scoring.pool_fraction < 1:
+        then, now = (_frames_scored(config, videos, of_round) for of_round in (found.round, index))
+        return now / then, f" for {then:,} frames, there are {now:,}"
+    return 1.0, ""
+
+
+def _frames_scored(config: Config, videos: Sequence[Video], round_index: int) -> int:
+    part = seeded_part(videos, config.scoring.pool_fraction, run_seed=config.seed, round_index=round_index)
+    return sum(video.num_frames for video in part)

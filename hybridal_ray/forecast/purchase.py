@@ -1,0 +1,91 @@
+"""The labels that are to be bought: picked already, or as many as the budget says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from hybridal_ray.oracles.cost import CostModel
+from hybridal_ray.pool.round_tables import SELECTION_SCHEMA
+from hybridal_ray.pool.tables import Video
+from hybridal_ray.run_budget import ASSUMED_BOXES, RunBudget, boxes_per_frame, expected_seconds
+from hybridal_ray.selection.request import Selection
+
+ASSUMPTION = f"nothing is labelled yet, so {ASSUMED_BOXES:g} box on a frame is assumed"
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """Labels to buy, and what they are expected to cost.
+
+    Attributes:
+        frames: To be labelled.
+        videos: In which they are.
+        boxes: Expected on them.
+        annotator_seconds: Expected labour.
+        picked: Whether the frames are picked already, so that their number is certain.
+    """
+
+    frames: int
+    videos: int
+    boxes: float
+    annotator_seconds: float
+    picked: bool
+
+
+def priced(picks: pa.Table, labels: pa.Table, cost: CostModel, *, picked: bool) -> Purchase:
+    """What picks (`SELECTION_SCHEMA`) are expected to cost, with as many boxes a frame as the labels have so far."""
+    ids, boxes = picks["video_id"].to_pylist(), boxes_per_frame(labels)
+    seconds = float(expected_seconds(ids, boxes, cost).sum())
+    return Purchase(len(ids), len(set(ids)), boxes * len(ids), seconds, picked)
+
+
+def planned(
+    videos: Sequence[Video],
+    num_videos: int,
+    frames_per_video: int,
+    *,
+    most_frames: int | None,
+    budget: RunBudget,
+    labels: pa.Table,
+    cost: CostModel,
+) -> Purchase:
+    """A purchase that is not picked yet, cut to the budget as it will be.
+
+    Which videos it will be is not known: videos spread evenly over the pool stand for them. Their number of frames
+    is exact unless some videos have fewer frames than are wanted of one.
+
+    Args:
+        videos: That can be bought from.
+        num_videos: To buy from.
+        frames_per_video: To buy in each.
+        most_frames: Bound of this purchase alone.
+        budget: Of the run.
+        labels: All labels of the run so far (`LABELS_SCHEMA`).
+        cost: Of an annotator's work.
+    """
+    places = np.linspace(0, len(videos) - 1, min(num_videos, len(videos))).round().astype(int)
+    counts = [min(videos[int(place)].num_frames, frames_per_video) for place in places]
+    ids = [f"new {number}" for number, count in enumerate(counts) for _ in range(count)]
+    bounds = [bound for bound in (most_frames, budget.frames_left(labels)) if bound is not None]
+    picks = picks_in(ids[: min(bounds, default=None)])
+    return priced(budget.cut(Selection(picks), labels, cost)[0].picks, labels, cost, picked=False)
+
+
+def after(budget: RunBudget, purchase: Purchase) -> RunBudget:
+    """What a purchase leaves of a budget, taken as one of new videos."""
+    return replace(
+        budget,
+        max_frames=None if budget.max_frames is None else budget.max_frames - purchase.frames,
+        max_videos=None if budget.max_videos is None else budget.max_videos - purchase.videos,
+        max_seconds=None if budget.max_seconds is None else budget.max_seconds - purchase.annotator_seconds,
+    )
+
+
+def picks_in(video_ids: Sequence[str]) -> pa.Table:
+    """A purchase of frames in these videos, in this order; which frames they are does not matter."""
+    numbers = pa.array(np.arange(len(video_ids)), pa.int32())
+    given = {"video_id": pa.array(video_ids, pa.string()), "frame": numbers, "rank": numbers}
+    columns = [given.get(field.name, pa.nulls(len(video_ids), field.type)) for field in SELECTION_SCHEMA]
+    return pa.Table.from_arrays(columns, schema=SELECTION_SCHEMA)

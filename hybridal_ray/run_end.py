@@ -1,0 +1,146 @@
+"""Whether a run is to end: its configuration as criteria, its finished rounds as the facts that they ask for."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hybridal_ray.config import Config
+from hybridal_ray.errors import UserError
+from hybridal_ray.evaluation.conventions import CAPSNET, CONVENTIONS
+from hybridal_ray.evaluation.figures_table import FIGURES
+from hybridal_ray.oracles.cost import labour
+from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool.round_tables import SCORES_SCHEMA
+from hybridal_ray.pool.tables import Pool
+from hybridal_ray.registry import nearest
+from hybridal_ray.run_store import RunStore
+from hybridal_ray.selection.strategies import build_strategy
+from hybridal_ray.stopping.criterion import Criterion, End, Measured, RoundFacts, Unit, first_to_hold
+from hybridal_ray.stopping.flat_uncertainty import FlatUncertainty
+from hybridal_ray.stopping.gain_too_small import GainTooSmall
+from hybridal_ray.stopping.nothing_to_buy import BudgetSpent, PoolUsedUp
+from hybridal_ray.stopping.rounds_done import RoundsDone
+from hybridal_ray.stopping.target_reached import TargetReached
+
+VALIDATION = "val"  # the split; what is measured on the test split never decides anything
+
+
+def decide_end(config: Config, store: RunStore, round_index: int) -> End | None:
+    """Whether the run ends with a round whose selection is done.
+
+    It follows from the configuration and from what finished stages have left, so it is the same after a restart.
+
+    Args:
+        config: The run.
+        store: Its directory.
+        round_index: The last finished round.
+    """
+    measured = "evaluate" if config.evaluation.split == VALIDATION else "validate"
+    labels = ledger.read(store.root)
+    rounds = [_facts(store, labels, index, measured) for index in range(round_index + 1)]
+    return first_to_hold(_criteria(config), rounds)
+
+
+def validates_apart(config: Config) -> bool:
+    """Whether rounds are measured on the validation split beside the evaluation: a criterion asks for it."""
+    return bool(dict(_metrics(config))) and config.evaluation.split != VALIDATION
+
+
+def check_stopping(config: Config, pool: Pool) -> None:
+    """Finds what would keep a criterion from ever holding.
+
+    Raises:
+        UserError: Names the field.
+    """
+    conventions = [*(convention.name for convention in CONVENTIONS), CAPSNET]
+    known = [*FIGURES, *(f"{convention}/{figure}" for convention in conventions for figure in FIGURES)]
+    for field, metric in _metrics(config):
+        if metric not in known:
+            raise UserError(
+                f"{field}.metric: no figure {metric!r}, expected one of {', '.join(FIGURES)}, alone or behind "
+                f"{', '.join(f'{convention}/' for convention in conventions)}{nearest(metric, known)}"
+            )
+        ids = [video.video_id for video in pool.usable_videos(VALIDATION)]
+        if not ids or not len(pool.tubes_of(ids)):
+            raise UserError(
+                f"{field}: is measured on labelled videos of the split {VALIDATION!r}, of which {pool.root} has none; "
+                f"give some of its videos that split, or leave the criterion out (the test split is never asked)"
+            )
+    stopping = config.stopping
+    if not config.evaluation.resamples and (stopping.gain or (stopping.target and stopping.target.surely)):
+        field = "gain" if stopping.gain else "target.surely"
+        raise UserError(f"stopping.{field}: needs intervals, expected evaluation.resamples above 0, found 0")
+    strategy = config.selection.strategy
+    if stopping.flat_uncertainty and not build_strategy(strategy, config.selection.options).needs_scores:
+        raise UserError(f"stopping.flat_uncertainty: selection.strategy {strategy} does without scoring the pool")
+
+
+def mean_uncertainty(scores_dir: str) -> float | None:
+    """Mean uncertainty of all frames that a round has scored; None where there is none.
+
+    Args:
+        scores_dir: The parts of the pass, read one after the other.
+    """
+    total, frames = 0.0, 0
+    for file in storage.list_files(scores_dir, suffix=".parquet"):
+        profile = storage.read_table(file, pa.schema([SCORES_SCHEMA.field("profile")]))["profile"]
+        values = pc.list_flatten(profile).cast(pa.float64())
+        total += pc.sum(values, min_count=0).as_py()
+        frames += len(values)
+    return total / frames if frames else None
+
+
+def _criteria(config: Config) -> Iterator[Criterion]:
+    stopping, budget = config.stopping, config.budget
+    if stopping.target is not None:
+        yield TargetReached(stopping.target.metric, stopping.target.at_least, stopping.target.surely)
+    if stopping.gain is not None:
+        yield GainTooSmall(stopping.gain.metric, stopping.gain.per_hour, stopping.gain.rounds)
+    if stopping.flat_uncertainty is not None:
+        yield FlatUncertainty(stopping.flat_uncertainty.change, stopping.flat_uncertainty.rounds)
+    bounds: Mapping[Unit, float | None] = {
+        "frames": budget.max_frames,
+        "videos": budget.max_videos,
+        "seconds": budget.max_seconds,
+    }
+    for unit, limit in bounds.items():
+        if limit is not None:
+            yield BudgetSpent(unit, limit)
+    yield PoolUsedUp()
+    yield RoundsDone(config.rounds)
+
+
+def _metrics(config: Config) -> Iterator[tuple[str, str]]:
+    """The validation figures that criteria ask for, by field."""
+    for name in ("target", "gain"):
+        section = getattr(config.stopping, name)
+        if section is not None:
+            yield f"stopping.{name}", section.metric
+
+
+def _facts(store: RunStore, labels: pa.Table, round_index: int, measured: str) -> RoundFacts:
+    validation, score = store.stage(round_index, measured), store.stage(round_index, "score")
+    picked = store.stage(round_index, "select").summary()
+    metrics = storage.read_json(storage.join(validation.directory, measured, "metrics.json")) if validation.done else {}
+    return RoundFacts(
+        round=round_index,
+        labour_seconds=labour(labels.filter(pc.field("round") <= round_index)).seconds,
+        validation=_measured(metrics),
+        uncertainty=score.summary().get("mean_uncertainty") if score.done else None,
+        picked=picked["frames"],
+        bounded_by=picked.get("bounded_by"),
+    )
+
+
+def _measured(metrics: Mapping[str, Any]) -> dict[str, Measured]:
+    """The figures that have a value, with their intervals, which stand under the name of the convention alone."""
+    intervals = metrics.get("intervals", {})
+    found = {}
+    for name, value in metrics.items():
+        if isinstance(value, float) and math.isfinite(value):
+            interval = intervals.get(name if "/" in name else f"strict/{name}")
+            found[name] = Measured(value, None if interval is None else (interval[0], interval[1]))
+    return found

@@ -1,0 +1,152 @@
+"""What a first selection goes by that needs latents: those of a pretrained detector, or the user's own.
+
+Before the first round there is no detector that was trained, and so no uncertainty worth the name.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hybridal_ray.config import Config
+from hybridal_ray.config_values import (
+    actor_plan,
+    detector_spec,
+    feature_cache,
+    plain,
+    score_index,
+    scoring_arithmetic,
+    uncertainty_settings,
+)
+from hybridal_ray.detectors.checkpoint import save_detector
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool import storage
+from hybridal_ray.pool.round_tables import SCORES_SCHEMA
+from hybridal_ray.pool.tables import Video
+from hybridal_ray.scoring.pool_scorer import score_pool
+from hybridal_ray.scoring.shortcuts import Shortcuts
+from hybridal_ray.selection.score_batches import ScoreBatches, ScoreParts, ScoreTable
+from hybridal_ray.selection.strategies import build_strategy
+from hybridal_ray.training.seeding import pretrained_weights
+
+PRETRAINED = "pretrained"
+OWN_LATENTS_SCHEMA = pa.schema(
+    [
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("latent", pa.list_(pa.float32()), nullable=False),
+    ]
+)
+
+
+def check_start(config: Config) -> bool:
+    """Builds the first strategy and looks for what it needs, before anything is computed.
+
+    Returns:
+        Whether it needs latents.
+
+    Raises:
+        UserError: It cannot be built, or needs latents and the configuration names none, or none that are there.
+    """
+    selection = config.selection
+    if not build_strategy(selection.start_strategy, selection.start_options).needs_scores:
+        return False
+    named = selection.start_latents
+    if named is None:
+        raise UserError(
+            f"selection.start_latents: start_strategy {selection.start_strategy!r} needs latents, found none; expected "
+            f"{PRETRAINED!r} with detector.pretrained set, or a Parquet file with the columns video_id and latent"
+        )
+    if named == PRETRAINED and config.detector.pretrained is None:
+        raise UserError(
+            f"selection.start_latents: found {PRETRAINED!r}, but detector.pretrained is null; expected a file of "
+            "weights there, for latents of random ones say nothing"
+        )
+    if named != PRETRAINED and not storage.exists(config.locate(named)):
+        raise UserError(f"selection.start_latents: {config.locate(named)} is not there; expected a Parquet file")
+    return True
+
+
+def start_scores(
+    config: Config, videos: Sequence[Video], num_classes: int, directory: str, say: Callable[[str], None]
+) -> ScoreBatches | None:
+    """The scores that the first selection is given, None where it needs none.
+
+    Args:
+        config: The run.
+        videos: The videos that can be bought from.
+        num_classes: Of the pool.
+        directory: Of the run's start; gets the detector and the parts of its scoring pass, which is gone on with where
+            an earlier job began it.
+        say: Takes a line of progress.
+
+    Raises:
+        UserError: `check_start` would raise one, the weights or the latents do not fit, or see `score_pool`.
+    """
+    if not check_start(config):
+        return None
+    named = config.selection.start_latents
+    if named != PRETRAINED:
+        assert named is not None
+        return ScoreTable(read_own_latents(config.locate(named), videos, say))
+    assert config.detector.pretrained is not None
+    spec = detector_spec(config, num_classes)
+    location, partial = config.locate(config.detector.pretrained), config.detector.allow_partial
+    weights, told = pretrained_weights(spec, location, allow_partial=partial, seed=config.seed)
+    say(f"start: latents of an untrained detector, {told}")
+    checkpoint, scores = storage.join(directory, "detector"), storage.join(directory, "scores")
+    save_detector(checkpoint, spec, weights, None)
+    summary = score_pool(
+        videos,
+        {},
+        checkpoint,
+        scores,
+        # The latent of one pass will do: the uncertainty of a detector that was never trained is not looked at.
+        settings=dataclasses.replace(uncertainty_settings(config), passes=1, measure="neg_log"),
+        shortcuts=plain(Shortcuts, config.scoring),
+        autocast=scoring_arithmetic(config),
+        run_seed=config.seed,
+        round_index=0,
+        plan=actor_plan(config),
+        feature_cache=feature_cache(config),
+        score_index=score_index(config),
+    )
+    for video_id, reason in summary.failed.items():
+        say(f"start: {video_id} has no latent: {reason}")
+    return ScoreParts(scores)
+
+
+def read_own_latents(location: str, videos: Sequence[Video], say: Callable[[str], None]) -> pa.Table:
+    """Latents that the user made, of any self-supervised model, as scores in which all else is unknown.
+
+    Args:
+        location: A Parquet file of ``video_id`` and ``latent``, all of one length; further columns, and videos that are
+            not in the pool, are left out.
+        videos: The pool.
+        say: Is told of videos without a latent, which then cannot be bought from.
+
+    Returns:
+        Table of `SCORES_SCHEMA`.
+
+    Raises:
+        UserError: The file is not as described; the message names it and the column.
+    """
+    table = storage.read_table(location, OWN_LATENTS_SCHEMA)
+    ids = pa.array([video.video_id for video in videos], pa.string())
+    found = table.filter(pc.is_in(table["video_id"], ids))
+    if len(found) == 0:
+        raise UserError(f"{location}: column 'video_id' names no video of the pool, expected one row a video")
+    if pc.count_distinct(found["video_id"]).as_py() < len(found):
+        raise UserError(f"{location}: column 'video_id' holds duplicates, expected one row a video")
+    numbers = pc.list_flatten(found["latent"])
+    lengths = pc.unique(pc.list_value_length(found["latent"])).to_pylist()
+    if len(lengths) != 1 or lengths == [0] or numbers.null_count or not np.isfinite(numbers.to_numpy()).all():
+        raise UserError(f"{location}: column 'latent', expected as many finite numbers in each row, at least one")
+    if len(found) < len(videos):
+        say(f"start: {location} has no latent of {len(videos) - len(found)} of {len(videos)} videos")
+    unknown = {
+        field.name: pa.nulls(len(found), field.type) for field in SCORES_SCHEMA if field.name not in table.schema.names
+    }
+    columns = {name: found[name] for name in OWN_LATENTS_SCHEMA.names} | unknown
+    return pa.table([columns[name] for name in SCORES_SCHEMA.names], schema=SCORES_SCHEMA)

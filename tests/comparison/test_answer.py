@@ -1,0 +1,195 @@
+"""Oracle: two arms and full supervision over three seeds, worked out by hand; properties for all curves."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from hybridal_ray.comparison.answer import Answer, Question, answer
+from hybridal_ray.comparison.comparison_file import FULL
+from hybridal_ray.comparison.results import Curve
+
+METRIC = "frame_map@0.5"
+QUESTION = Question("test", ("random", "claus"), (METRIC,), "random", (0.5, 0.9, 1.0), (2.0,))
+
+
+def curve(
+    arm: str, seed: int, frames: tuple[int, ...], values: tuple[float | None, ...], finished: bool = True
+) -> Curve:
+    """A run on a pool of 1,000 frames, whose labels take a minute a frame."""
+    return Curve(
+        arm,
+        seed,
+        "finished" if finished else "round 1 of 2: score is next",
+        finished,
+        frames,
+        tuple(count / 10 for count in frames),
+        tuple(60.0 * count for count in frames),
+        {METRIC: values},
+    )
+
+
+FRAMES = (10, 20, 40)
+CURVES = (
+    curve("random", 0, FRAMES, (0.1, 0.2, 0.3)),
+    curve("random", 1, FRAMES, (0.2, 0.3, 0.4)),
+    curve("random", 2, FRAMES, (0.0, 0.1, 0.2)),
+    curve("claus", 0, FRAMES, (0.1, 0.3, 0.5)),
+    curve("claus", 1, FRAMES, (0.2, 0.4, 0.6)),
+    curve("claus", 2, FRAMES, (0.0, 0.3, 0.4)),
+    curve(FULL, 0, (1000,), (0.4,)),
+    curve(FULL, 1, (1000,), (0.6,)),
+)
+
+
+@pytest.fixture
+def found() -> Answer:
+    return answer(QUESTION, CURVES)
+
+
+def test_mean_curve(found: Answer) -> None:
+    points = found.metrics[METRIC].arms["claus"].points
+
+    assert [point.frames for point in points] == [10, 20, 40]
+    assert [point.percent for point in points] == [1, 2, 4]
+    assert [point.seconds for point in points] == [600, 1200, 2400]
+    assert [point.value.mean for point in points] == pytest.approx([0.1, 1 / 3, 0.5])
+    assert points[0].value.deviation == pytest.approx(0.1)
+
+
+def test_areas(found: Answer) -> None:
+    """Of random's seed 0: (10 · 0.15 + 20 · 0.25) / 30 = 6.5 / 30; its others lie 0.1 higher and lower."""
+    of_metric = found.metrics[METRIC]
+
+    assert of_metric.frames == (10, 40)
+    assert of_metric.arms["random"].area.mean == pytest.approx(6.5 / 30)
+    # Of CLAUS: (2 + 8) / 30, (3 + 10) / 30, (1.5 + 7) / 30.
+    assert of_metric.arms["claus"].area.mean == pytest.approx(31.5 / 90)
+
+
+def test_paired_difference_of_the_areas(found: Answer) -> None:
+    gains = [(10 - 6.5) / 30, (13 - 9.5) / 30, (8.5 - 3.5) / 30]
+    interval = stats.ttest_1samp(gains, 0).confidence_interval(0.95)
+
+    difference = found.metrics[METRIC].arms["claus"].area_difference
+
+    assert difference.mean == pytest.approx(sum(gains) / 3)
+    assert (difference.low, difference.high, difference.n) == (
+        pytest.approx(interval.low), pytest.approx(interval.high), 3,
+    )  # fmt: skip
+
+
+def test_the_reference_is_not_compared_with_itself(found: Answer) -> None:
+    random = found.metrics[METRIC].arms["random"]
+
+    assert random.area_difference is None
+    assert random.differences == []
+
+
+def test_differences_at_each_budget(found: Answer) -> None:
+    differences = found.metrics[METRIC].arms["claus"].differences
+
+    assert [each.frames for each in differences] == [10, 20, 40]
+    assert [each.gain.mean for each in differences] == pytest.approx([0.0, 0.4 / 3, 0.2])
+    assert [each.gain.n for each in differences] == [3, 3, 3]
+
+
+def test_labels_that_a_share_of_full_supervision_takes(found: Answer) -> None:
+    """Full supervision has 0.5, so 0.25, 0.45 and 0.5 are asked for."""
+    claus = found.metrics[METRIC].arms["claus"].needs
+    random = found.metrics[METRIC].arms["random"].needs
+
+    assert [need.figure for need in claus] == pytest.approx([0.25, 0.45, 0.5])
+    # 0.25: after 17.5, 12.5 and 10 + 10 · 0.25 / 0.3 frames.
+    assert claus[0].frames.mean == pytest.approx((17.5 + 12.5 + 10 + 25 / 3) / 3)
+    assert claus[0].seconds.mean == pytest.approx(60 * claus[0].frames.mean)
+    assert claus[0].percent.mean == pytest.approx(claus[0].frames.mean / 10)
+    # 0.45: after 35 and 25 frames; seed 2 does not get there.
+    assert (claus[1].reached, claus[1].n, claus[1].frames.mean) == (2, 3, pytest.approx(30))
+    assert [need.reached for need in random] == [2, 0, 0]
+    assert random[1].frames is None
+
+
+def test_share_of_full_supervision_at_a_budget(found: Answer) -> None:
+    """2 % are 20 frames: 0.3, 0.4 and 0.3 of 0.5."""
+    share = found.metrics[METRIC].arms["claus"].share_at[2.0]
+
+    assert share.mean == pytest.approx((0.6 + 0.8 + 0.6) / 3)
+
+
+def test_a_run_under_way_is_drawn_but_not_judged() -> None:
+    begun = curve("claus", 2, (10, 20), (0.0, 0.9), finished=False)
+    found = answer(QUESTION, [*CURVES[:5], begun, *CURVES[6:]]).metrics[METRIC].arms["claus"]
+
+    assert [point.value.n for point in found.points] == [3, 3, 2]
+    assert (found.area.n, found.area_difference.n) == (2, 2)
+    assert found.needs[0].n == 2
+
+
+def test_arms_with_other_rounds_meet_on_the_budgets_of_the_reference() -> None:
+    """CLAUS buys 15 frames a round: at 20 it is one third of the way from 0.1 to 0.4."""
+    others = [curve("random", 0, (10, 20, 40), (0.1, 0.2, 0.3)), curve("claus", 0, (10, 40), (0.1, 0.4))]
+    found = answer(QUESTION, others).metrics[METRIC].arms["claus"]
+
+    assert [(each.frames, each.gain.mean) for each in found.differences] == [
+        (10, pytest.approx(0.0)), (20, pytest.approx(0.0)), (40, pytest.approx(0.1)),
+    ]  # fmt: skip
+
+
+def test_only_budgets_that_both_reach_are_compared() -> None:
+    others = [curve("random", 0, (10, 20, 40), (0.1, 0.2, 0.3)), curve("claus", 0, (10, 20), (0.1, 0.4))]
+    found = answer(QUESTION, others).metrics[METRIC]
+
+    assert found.frames == (10, 20)
+    assert [each.frames for each in found.arms["claus"].differences] == [10, 20]
+
+
+def test_a_round_without_the_figure_is_left_out() -> None:
+    found = answer(QUESTION, [curve("claus", 0, FRAMES, (None, 0.3, 0.5))]).metrics[METRIC]
+
+    assert [point.round for point in found.arms["claus"].points] == [1, 2]
+    assert found.frames == (20, 40)
+
+
+def test_nothing_done_yet() -> None:
+    found = answer(QUESTION, [Curve("claus", 0, "not begun", finished=False)])
+
+    assert found.metrics[METRIC].arms["claus"].points == []
+    assert found.metrics[METRIC].full is None
+    assert found.figures() == {}
+
+
+def test_figures_by_name(found: Answer) -> None:
+    figures = found.figures()
+
+    assert figures["full/frame_map@0.5"] == pytest.approx(0.5)
+    assert figures["area/frame_map@0.5/claus"] == pytest.approx(31.5 / 90)
+    assert figures["area_difference/frame_map@0.5/claus"] == pytest.approx(12 / 90)
+    assert figures["share_of_full_at_2_percent/frame_map@0.5/claus"] == pytest.approx(2 / 3)
+
+
+heights = st.lists(st.floats(0, 1), min_size=3, max_size=3).map(tuple)
+
+
+@given(st.lists(st.tuples(heights, heights), min_size=2, max_size=5))
+def test_differences_are_antisymmetric(pairs: list[tuple[tuple[float, ...], tuple[float, ...]]]) -> None:
+    curves = [curve(arm, seed, FRAMES, values) for seed, pair in enumerate(pairs)
+              for arm, values in zip(("random", "claus"), pair, strict=True)]  # fmt: skip
+    back = dataclasses.replace(QUESTION, reference="claus")
+
+    one = answer(QUESTION, curves).metrics[METRIC].arms["claus"]
+    other = answer(back, curves).metrics[METRIC].arms["random"]
+
+    assert one.area_difference.mean == pytest.approx(-other.area_difference.mean)
+    assert one.area_difference.low == pytest.approx(-other.area_difference.high)
+    for there, here in zip(one.differences, other.differences, strict=True):
+        assert there.gain.mean == pytest.approx(-here.gain.mean)
+
+
+@given(st.permutations(CURVES))
+def test_the_order_of_the_runs_does_not_matter(shuffled: list[Curve]) -> None:
+    found, usual = answer(QUESTION, shuffled).figures(), answer(QUESTION, CURVES).figures()
+
+    assert found == pytest.approx(usual)

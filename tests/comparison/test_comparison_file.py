@@ -1,0 +1,131 @@
+"""What a file may say, and what each shipped one says."""
+
+from pathlib import Path
+
+import pytest
+from tiny_comparisons import tiny_comparison, write_comparison
+
+from hybridal_ray.comparison.comparison_file import FULL, load_comparison
+from hybridal_ray.comparison.work import is_finished, plan_runs
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool import storage
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+SHIPPED = sorted(CONFIGS.glob("compare_*.yaml"))
+
+
+def test_there_are_shipped_comparisons() -> None:
+    assert [file.stem for file in SHIPPED] == ["compare_ablations", "compare_demo", "compare_jhmdb_21"]
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_every_arm_of_a_shipped_comparison_is_a_configuration(file: Path, tmp_path: Path) -> None:
+    comparison = load_comparison(file, [f"root={tmp_path}"])
+    runs = plan_runs(comparison)
+
+    assert len(runs) == comparison.seeds * (len(comparison.arms) + 1)
+    assert len({run.root for run in runs}) == len(runs)
+    assert all(not run.config.uses_ray for run in runs)
+    assert {run.config.tracking.experiment for run in runs} == {comparison.name}
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_no_two_arms_of_a_shipped_comparison_are_the_same(file: Path) -> None:
+    comparison = load_comparison(file)
+    dumps = [comparison.config_of(arm, 0).model_dump(exclude={"run"}) for arm in comparison.arms]
+
+    assert all(one != other for index, one in enumerate(dumps) for other in dumps[:index])
+
+
+def test_runs_are_planned_seed_by_seed(tmp_path: Path) -> None:
+    comparison = tiny_comparison(tmp_path, full={"seeds": 1})
+
+    assert [run.name for run in plan_runs(comparison)] == ["random-0", "claus-0", "full-0", "random-1", "claus-1"]
+
+
+def test_full_supervision_buys_every_label_in_one_round(tmp_path: Path) -> None:
+    config = tiny_comparison(tmp_path, full={"overrides": {"training": {"epochs": 9}}}).config_of(FULL, 3)
+
+    assert (config.budget.start_videos, config.budget.start_frames_per_video) == ("all", "all")
+    assert (config.rounds, config.seed, config.training.epochs) == (1, 3, 9)
+
+
+def test_overrides_as_mapping_dotted_mapping_or_list_are_the_same(tmp_path: Path) -> None:
+    arms = {
+        "a": {"overrides": {"scoring": {"passes": 7}, "selection": {"options": {}}}},
+        "b": {"overrides": {"scoring.passes": 7, "selection.options": {}}},
+        "c": {"overrides": ["scoring.passes=7", "selection.options={}"]},
+    }
+    comparison = tiny_comparison(tmp_path, arms=arms, reference="a")
+    dumps = [comparison.config_of(arm, 0).model_dump(exclude={"run"}) for arm in arms]
+
+    assert dumps[0] == dumps[1] == dumps[2]
+    assert comparison.config_of("a", 0).scoring.passes == 7
+    # A nested mapping changes what it names and leaves the rest of the section.
+    assert comparison.config_of("a", 0).scoring.foreground_threshold == 0.1
+
+
+def test_later_overrides_win(tmp_path: Path) -> None:
+    file = write_comparison(
+        tmp_path,
+        overrides={"scoring.passes": 3, "training.epochs": 3},
+        arms={"random": {"overrides": {"scoring.passes": 5}}},
+    )
+    config = load_comparison(file, ["training.epochs=4", "seeds=7"]).config_of("random", 0)
+
+    assert (config.scoring.passes, config.training.epochs) == (5, 4)
+    assert load_comparison(file, ["seeds=7"]).seeds == 7
+
+
+def test_name_and_place_come_from_the_file_where_not_given(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"root: {tmp_path}\nconfig: {CONFIGS}/demo.yaml\narms: {{random: {{}}}}\n")
+    comparison = load_comparison(file)
+
+    assert comparison.name == "mine"
+    assert comparison.directory == f"{tmp_path}/comparisons/mine"
+    assert comparison.run_directory("random", 2) == f"{tmp_path}/comparisons/mine/runs/random-2"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"sedes": 3}, "sedes: no such field; did you mean 'seeds'?"),
+        ({"full": {"overides": {}}}, "full.overides: no such field; did you mean 'overrides'?"),
+        ({"arms": {"random": {"override": {}}}}, "arms.random.override: no such field; did you mean 'overrides'?"),
+        ({"reference": "ranndom"}, "reference: no arm 'ranndom' (arms: random, claus); did you mean 'random'?"),
+        ({"arms": {"a/b": {}}}, "arms.a/b: expected letters"),
+        ({"arms": {"full": {}}, "reference": "full"}, "arms.full: the name stands for full supervision"),
+        ({"arms": {}}, "arms: Dictionary should have at least 1 item"),
+        ({"seeds": 0}, "seeds: Input should be greater than 0, found 0"),
+        ({"overrides": {"scoring.pases": 3}}, "scoring.pases: no such field; did you mean 'passes'?"),
+        ({"overrides": ["scoring"]}, "override 'scoring': expected dotted.key=value"),
+        ({"config": "gone.yaml"}, "gone.yaml: cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_named(fields: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        tiny_comparison(tmp_path, **fields)
+
+    assert message in str(caught.value)
+
+
+def test_the_arm_with_a_wrong_value_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"arm 'worse': .*scoring\.passes"):
+        tiny_comparison(tmp_path, arms={"random": {}, "worse": {"overrides": {"scoring.passes": 0}}})
+
+
+def test_a_finished_run_stays_finished_until_its_configuration_changes(tmp_path: Path) -> None:
+    comparison = tiny_comparison(tmp_path)
+    run = plan_runs(comparison)[0]
+    location = f"{comparison.directory}/finished/{run.name}.json"
+    assert not is_finished(comparison.directory, run)
+
+    storage.write_json(location, run.config.model_dump(mode="json", exclude={"tracking"}))
+    assert is_finished(comparison.directory, run)
+    more_rounds = plan_runs(tiny_comparison(tmp_path, overrides={"rounds": 5}))[0]
+    assert not is_finished(comparison.directory, more_rounds)
+
+    # Written by an earlier version, which did not know a field.
+    storage.write_json(location, run.config.model_dump(mode="json", exclude={"tracking": True, "scoring": {"passes"}}))
+    assert is_finished(comparison.directory, run)

@@ -1,0 +1,149 @@
+"""The report in its forms. Oracle: the numbers of a small answer, found again in each of them."""
+
+import base64
+import html.parser
+import json
+import re
+from pathlib import Path
+
+import pytest
+from small_pool import begin_run
+from tiny_comparisons import tiny_comparison
+
+from hybridal_ray.comparison.answer import Question, answer
+from hybridal_ray.comparison.comparison_file import FULL
+from hybridal_ray.comparison.report import Report, render, report_on, report_on_runs, write
+from hybridal_ray.comparison.results import Curve
+from hybridal_ray.comparison.work import plan_runs
+from hybridal_ray.errors import UserError
+
+METRIC = "act/video_map@0.5"
+
+
+def curve(arm: str, seed: int, values: tuple[float, ...], frames: tuple[int, ...] = (10, 20, 40)) -> Curve:
+    percent = tuple(count / 10 for count in frames)
+    return Curve(
+        arm, seed, "finished", True, frames, percent, tuple(360.0 * count for count in frames), {METRIC: values}
+    )
+
+
+CURVES = (
+    curve("random", 0, (0.1, 0.2, 0.3)),
+    curve("random", 1, (0.2, 0.3, 0.4)),
+    curve("<b>", 0, (0.1, 0.3, 0.5)),
+    curve("<b>", 1, (0.2, 0.4, 0.62)),
+    curve(FULL, 0, (0.5,), (1000,)),
+)
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    return render(answer(Question("small", ("random", "<b>"), (METRIC,), "random", (0.9,), (2.0,)), CURVES))
+
+
+def cells(markdown: str, title: str) -> list[list[str]]:
+    """The rows of the table below a title, its headings first."""
+    section = markdown.split(f"### {title}\n")[1].split("###")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("|")]
+    assert re.fullmatch(r"[-: |]+", " ".join(rows[1]))
+    return [rows[0], *rows[2:]]
+
+
+def test_summary(report: Report) -> None:
+    """Areas of random: 6.5/30 and 9.5/30; of the other: 10/30 and 13.2/30; gains 0.1167 and 0.1233, t(1) = 12.706."""
+    heading, random, other, full = cells(report.markdown, f"{METRIC}: summary")
+
+    assert heading[:5] == ["arm", "last value", "area", "area − random", "95 % interval"]
+    assert heading[5:] == ["of full supervision at 2 %", "seeds"]
+    assert random == ["random", "0.350 ± 0.071", "0.267 ± 0.071", "–", "–", "50.0 % ± 14.1", "2"]
+    assert other == ["<b>", "0.560 ± 0.085", "0.387 ± 0.075", "+0.120 *", "+0.078 … +0.162", "70.0 % ± 14.1", "2"]
+    assert full[:2] == ["full", "0.500"]
+
+
+def test_labels_for_a_target(report: Report) -> None:
+    """0.45 takes the other 35 and 20 + 20 · 0.05/0.22 frames, at a tenth of an hour each; random never has it."""
+    _, random, other = cells(report.markdown, f"{METRIC}: labels that a share of full supervision takes")
+
+    assert random == ["random", "90 %", "0.450", "not reached", "not reached", "–", "0 of 2"]
+    assert other == ["<b>", "90 %", "0.450", "30 ± 7", "2.98 ± 0.74", "2.98", "2 of 2"]
+
+
+def test_a_target_that_only_some_seeds_reach_is_a_lower_bound() -> None:
+    curves = [curve("random", 0, (0.1, 0.2, 0.3)), curve("random", 1, (0.2, 0.3, 0.5)), CURVES[-1]]
+    found = render(answer(Question("small", ("random",), (METRIC,), "random", (0.9,)), curves))
+
+    assert cells(found.markdown, f"{METRIC}: labels that a share of full supervision takes")[1][3:] == [
+        "≥ 35", "≥ 3.50", "3.50", "1 of 2",
+    ]  # fmt: skip
+
+
+class _Page(html.parser.HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags, self.links, self.text = [], [], []
+
+    def handle_starttag(self, tag, attributes) -> None:
+        self.tags.append(tag)
+        self.links += [value for name, value in attributes if name in ("src", "href")]
+
+    def handle_data(self, data) -> None:
+        self.text.append(data)
+
+
+def test_the_page_holds_everything_and_loads_nothing(report: Report) -> None:
+    page = _Page()
+    page.feed(report.files["comparison.html"].decode())
+
+    assert not {"script", "link", "iframe", "b"} & set(page.tags)
+    assert all(link.startswith("data:image/png;base64,") for link in page.links)
+    images = [base64.b64decode(link.partition(",")[2]) for link in page.links]
+    assert images == [content for name, content in report.files.items() if name.endswith(".png")]
+    assert all(image.startswith(b"\x89PNG") for image in images)
+    for value in ("+0.120 *", "+0.078 … +0.162", "not reached", "<b>"):
+        assert value in page.text
+
+
+def test_files(report: Report, tmp_path: Path) -> None:
+    write(report, str(tmp_path))
+
+    assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.*")} == {
+        "comparison.md", "comparison.json", "comparison.html", "figures/act_video_map_at_0.5-frames.png",
+        "figures/act_video_map_at_0.5-labour.png", "figures/act_video_map_at_0.5-areas.png",
+    }  # fmt: skip
+    found = json.loads((tmp_path / "comparison.json").read_text())
+    assert found["metrics"][METRIC]["arms"]["<b>"]["area"]["mean"] == pytest.approx((10 + 13.2) / 60)
+    assert found["curves"][0]["values"][METRIC] == [0.1, 0.2, 0.3]
+
+
+def test_equal_answers_give_equal_bytes(report: Report) -> None:
+    assert render(report.answer).files == report.files
+
+
+def test_nothing_begun(tmp_path: Path) -> None:
+    comparison = tiny_comparison(tmp_path)
+    report = report_on(comparison, plan_runs(comparison), {"claus-1": "the pool is gone"})
+
+    assert {row[0]: row[1] for row in cells(report.markdown, "Runs")[1:]} == {
+        "random-0": "not begun", "claus-0": "not begun", "random-1": "not begun", "claus-1": "failed: the pool is gone",
+    }  # fmt: skip
+    assert (tmp_path / "comparisons/tiny/comparison.html").exists()
+
+
+def test_existing_runs_side_by_side(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        _, store = begin_run(tmp_path / name)
+        stage = store.stage(0, "evaluate")
+        (Path(store.root) / "rounds/000/evaluate").mkdir(parents=True)
+        (Path(store.root) / "rounds/000/evaluate/metrics.json").write_text(json.dumps({"frame_map@0.5": 0.25}))
+        stage.finish({"seconds": 1.0})
+    roots = [str(tmp_path / name / "runs/small") for name in ("one", "two")]
+
+    report = report_on_runs(roots, ["frame_map@0.5"])
+
+    assert report.answer.question.arms == tuple(roots)  # their last parts are the same
+    assert [curve.values["frame_map@0.5"] for curve in report.answer.curves] == [(0.25,), (0.25,)]
+
+
+def test_a_run_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run is there"):
+        report_on_runs([str(tmp_path / "gone")], ["frame_map@0.5"])
