@@ -6,6 +6,7 @@ the server's API, and one a batch on its page in a headless Chromium, which leav
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,8 @@ def main() -> int:
     arguments = parser.parse_args()
     root = arguments.root.absolute()
     home = root / "label-studio"
+    for end in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(end, lambda number, _: sys.exit(128 + number))  # through every `finally`, without a traceback
     try:
         print(f"demo: starting Label Studio on 127.0.0.1:{arguments.port}", flush=True)
         server = start_server(home, arguments.executable, document_root=root, port=arguments.port)

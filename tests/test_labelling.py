@@ -66,7 +66,7 @@ class Run:
                 (),
                 directory,
                 "0" * 32,
-            )  # fmt: skip
+            )
         )
 
     def bring(self, *answers: dict[str, Any], name: str = "f.json") -> int:
