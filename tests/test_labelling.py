@@ -57,7 +57,15 @@ class Run:
         for_round = 0 if round_index is None else round_index + 1
         write_description(
             Request(
-                IDS[round_index], self.store.root, for_round, self.pool.classes, {"v0": video}, asked, (), directory
+                IDS[round_index],
+                self.store.root,
+                for_round,
+                self.pool.classes,
+                {"v0": video},
+                asked,
+                (),
+                directory,
+                "0" * 32,
             )
         )
 

@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping
 from hybridal_ray.oracles.cvat_files import CvatFileOracle
 from hybridal_ray.oracles.files import FileOracle
 from hybridal_ray.oracles.interface import Oracle, WaitingOracle
+from hybridal_ray.oracles.label_studio import LabelStudioOracle
 from hybridal_ray.oracles.simulated import SimulatedAnnotator
 
 ORACLES: Mapping[str, Callable[..., Oracle]] = {"simulated": SimulatedAnnotator}
 WAITING_ORACLES: Mapping[str, Callable[..., WaitingOracle]] = {
     "files": FileOracle,
     "cvat-files": CvatFileOracle,
+    "label-studio": LabelStudioOracle,
 }

@@ -119,6 +119,7 @@ class Request:
         frames: In the order of purchase.
         left_out: Frames that were picked and cannot be shown: ``video_id``, ``frame`` and the ``reason``.
         directory: Where it lies, path or URI.
+        run_identity: Of the run, wherever its directory is moved; the same for all its requests.
     """
 
     request: str
@@ -129,6 +130,7 @@ class Request:
     frames: tuple[AskedFrame, ...]
     left_out: tuple[Mapping[str, str | int], ...]
     directory: str
+    run_identity: str
 
     def by_task(self) -> dict[str, AskedFrame]:
         """The frames by the name of their task."""
@@ -178,6 +180,7 @@ def read_request(directory: str) -> Request:
             frames=tuple(_frame(frame) for frame in tree["frames"]),
             left_out=tuple(tree["left_out"]),
             directory=directory,
+            run_identity=tree["run_identity"],
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{location}: not the description of a request: {type(error).__name__}: {error}") from error

@@ -97,6 +97,7 @@ def write_request(
             if task_name(identity, pick["rank"]) in lost
         ),
         directory=directory,
+        run_identity=run_identity,
     )
     write_description(request)
     return request

@@ -24,7 +24,7 @@ def run(tmp_path: Path) -> Path:
         for rank, frame in enumerate((2, 5))
     )
     video = AskedVideo("v0", "v0.mp4", 10, 25.0, 64, 48, (), ())
-    write_description(Request(ID, store.root, 0, ("wave", "kick"), {"v0": video}, frames, (), str(directory)))
+    write_description(Request(ID, store.root, 0, ("wave", "kick"), {"v0": video}, frames, (), str(directory), "0" * 32))
     return Path(store.root)
 
 

@@ -8,6 +8,7 @@ from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool
 from hybridal_ray.requests.request import AskedFrame, AskedVideo, ProposedBox, Request, task_name
 
 ID = "0123456789ab"
+RUN_IDENTITY = "0123456789abcdef0123456789abcdef"
 CLASSES = ("wave", "kick")
 PROPOSED = ProposedBox("wave", (4.0, 4.0, 20.0, 20.0), 0.9, "tube-000")
 
@@ -57,7 +58,7 @@ def request(directory: str = "run/start/request", twice: tuple[int, ...] = (), f
         for rank, (video_id, frame) in enumerate(places)
     )
     videos = {name: AskedVideo(name, f"{name}.mp4", 10, 25.0, 64, 48, (), ()) for name in ("a", "b")}
-    return Request(ID, "run", for_round, CLASSES, videos, frames, (), directory)
+    return Request(ID, "run", for_round, CLASSES, videos, frames, (), directory, RUN_IDENTITY)
 
 
 def nothing_proposed(asked: Request) -> Request:

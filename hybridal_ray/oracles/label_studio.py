@@ -1,0 +1,163 @@
+"""Requests that people answer in Label Studio: sent to the server, one project a run, and pulled from it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hybridal_ray.errors import UserError
+from hybridal_ray.oracles.deliveries import picture_sizes
+from hybridal_ray.oracles.interface import Delivery, Rejected
+from hybridal_ray.oracles.label_studio_answers import KIND, delivery_of_export
+from hybridal_ray.oracles.label_studio_media import MEDIA, LocalMedia, Media, UriMedia
+from hybridal_ray.oracles.label_studio_project import (
+    INSTRUCTION,
+    MODEL_VERSION,
+    label_config,
+    project_mark,
+    project_title,
+    task_of,
+)
+from hybridal_ray.oracles.label_studio_server import LabelStudioServer
+from hybridal_ray.pool import storage
+from hybridal_ray.requests.request import Request
+
+SENT = "label_studio.json"  # of a request; there once all its tasks are on the server
+BATCH = 100  # tasks in one import
+# Of an annotation; what else the server says of it, as how long ago that was, changes from pull to pull.
+KEPT = ("id", "result", "was_cancelled", "created_at", "updated_at", "lead_time")
+
+
+class LabelStudioOracle:
+    """Asks in Label Studio; answers come with ``hybridal labels pull``, and whenever the run is started again.
+
+    Args:
+        url: Of the server.
+        media: How the server's pages find the pictures: ``local``, it reads the run directory itself; ``uri``, they
+            have addresses.
+        document_root: With ``local``: see `LocalMedia`.
+        server_root: With ``local``: see `LocalMedia`.
+        prefix: With ``uri``: see `UriMedia`.
+        root: With ``uri``: see `UriMedia`.
+        timeout_seconds: For one answer of the server.
+        tries: How often a thing is asked for before the run waits.
+
+    Raises:
+        UserError: The SDK or the token is missing, or an argument is none that can be.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        media: Media = "local",
+        document_root: str | None = None,
+        server_root: str | None = None,
+        prefix: str | None = None,
+        root: str | None = None,
+        timeout_seconds: float = 30.0,
+        tries: int = 5,
+    ) -> None:
+        if media not in MEDIA:
+            raise UserError(f"oracle.options.media: found {media!r}, expected one of {', '.join(MEDIA)}")
+        if media == "local" and document_root is None:
+            raise UserError(
+                "oracle.options.document_root: is missing; expected the folder that the server serves files from "
+                "(its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT), with the run below it"
+            )
+        if isinstance(tries, bool) or not isinstance(tries, int) or tries < 1:
+            raise UserError(f"oracle.options.tries: found {tries!r}, expected a whole number from 1")
+        if not isinstance(timeout_seconds, int | float) or not timeout_seconds > 0:
+            raise UserError(f"oracle.options.timeout_seconds: found {timeout_seconds!r}, expected a number above 0")
+        self._media = LocalMedia(str(document_root), server_root) if media == "local" else UriMedia(prefix, root)
+        self._server = LabelStudioServer(url, timeout_seconds=timeout_seconds, tries=tries)
+
+    def send(self, request: Request) -> str:
+        """See `WaitingOracle.send`; a task is known again by its name, so that none is there twice."""
+        note = storage.join(request.directory, SENT)
+        sent = storage.read_json(note) if storage.exists(note) else {}
+        if sent.get("url") != self._server.url:
+            address = self._media.address(request)
+            tasks = {frame.task: task_of(frame, request, address) for frame in request.frames}
+            project = self._server.patiently(lambda: self._project(request))
+            if isinstance(self._media, LocalMedia):
+                folder = self._media.server_folder(request)
+                self._server.patiently(lambda: self._server.serve_folder(project, folder))
+            self._server.patiently(lambda: self._complete(project, request, tasks))
+            sent = {"url": self._server.url, "project": project, "tasks": len(tasks)}
+            storage.write_json(note, sent)
+        return (
+            f"its {sent['tasks']} tasks are in Label Studio, {sent['url']}/projects/{sent['project']}/data; "
+            f"`hybridal labels pull {request.run}` brings their answers, as does starting the run again"
+        )
+
+    def fetch(self, request: Request) -> Delivery:
+        """See `WaitingOracle.fetch`; a request that was not sent yet has no answers."""
+        mark, title = project_mark(request), project_title(request)
+        source = self._server.url
+        project = self._server.patiently(lambda: self._server.project_of(mark, title))
+        if project is None:
+            return Delivery(source, KIND, [])
+        tasks = self._server.patiently(lambda: self._server.tasks_of(project, request.request))
+        people = self._server.patiently(self._server.people)
+        return delivery_of_tasks(tasks, people, request, f"{source}/projects/{project}")
+
+    def _project(self, request: Request) -> int:
+        """The project of the run, made where there is none."""
+        mark, title = project_mark(request), project_title(request)
+        there = self._server.project_of(mark, title)
+        if there is not None:
+            return there
+        return self._server.make_project(
+            title=title,
+            description=f"{mark}: {request.run}",
+            label_config=label_config(request.classes),
+            expert_instruction=INSTRUCTION,
+            show_instruction=True,
+            show_collab_predictions=True,
+            model_version=MODEL_VERSION,
+            maximum_annotations=max(frame.answers_wanted for frame in request.frames),
+        )
+
+    def _complete(self, project: int, request: Request, tasks: Mapping[str, Mapping[str, Any]]) -> None:
+        """Adds the tasks that are not there.
+
+        An import that seemed to fail may have been done all the same: what is there is asked anew each time.
+        """
+        there = {task["data"]["task"] for task in self._server.tasks_of(project, request.request)}
+        missing = [task for name, task in tasks.items() if name not in there]
+        for start in range(0, len(missing), BATCH):
+            self._server.add_tasks(project, missing[start : start + BATCH])
+
+
+def delivery_of_tasks(
+    tasks: Sequence[Mapping[str, Any]], people: Mapping[int, str], request: Request, source: str
+) -> Delivery:
+    """The answers in tasks as the server keeps them.
+
+    Args:
+        tasks: ``id``, ``data`` and ``annotations`` of each.
+        people: The users' e-mail addresses by their ids, which annotations name.
+        request: That the tasks are of.
+        source: Where they come from, for messages.
+    """
+    kept, turned = [], []
+    for task in tasks:
+        upright = []
+        for annotation in task["annotations"]:
+            angle = next(filter(None, map(_turned_by, annotation.get("result") or ())), None)
+            who = annotation.get("completed_by")
+            named = {name: annotation.get(name) for name in KEPT} | {"completed_by": people.get(who, who)}
+            if angle is None:
+                upright.append(named)
+            else:
+                record = f"task {task['id']}, annotation {annotation.get('id', '?')}"
+                expected = "a rectangle that is not turned"
+                turned.append(Rejected(source, record, "rotation", f"{angle}°", expected, content=named))
+        if upright or not task["annotations"]:
+            kept.append({**task, "annotations": upright})
+    delivery = delivery_of_export(kept, source, picture_sizes([request])) if kept else Delivery(source, KIND, [])
+    return Delivery(source, KIND, delivery.records, [*delivery.unreadable, *turned])
+
+
+def _turned_by(result: Any) -> float | None:
+    """Degrees that a region is turned by, where it is."""
+    value = result.get("value") if isinstance(result, Mapping) else None
+    return (value.get("rotation") or None) if isinstance(value, Mapping) else None
