@@ -15,7 +15,8 @@ SHIPPED = sorted(CONFIGS.glob("compare_*.yaml"))
 
 
 def test_there_are_shipped_comparisons() -> None:
-    assert [file.stem for file in SHIPPED] == ["compare_ablations", "compare_demo", "compare_jhmdb_21"]
+    names = ["compare_ablations", "compare_demo", "compare_jhmdb_21", "compare_losses"]
+    assert [file.stem for file in SHIPPED] == names
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
@@ -23,7 +24,7 @@ def test_every_arm_of_a_shipped_comparison_is_a_configuration(file: Path, tmp_pa
     comparison = load_comparison(file, [f"root={tmp_path}"])
     runs = plan_runs(comparison)
 
-    assert len(runs) == comparison.seeds * (len(comparison.arms) + 1)
+    assert len(runs) == comparison.seeds * (len(comparison.arms) + (comparison.full is not None))
     assert len({run.root for run in runs}) == len(runs)
     assert all(not run.config.uses_ray for run in runs)
     assert {run.config.tracking.experiment for run in runs} == {comparison.name}
