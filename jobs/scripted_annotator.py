@@ -91,7 +91,9 @@ class ScriptedAnnotator:
         """
         page.open(f"{self._server.url}/projects/{project}/data?task={task.id}")
         page.wait_for(f"{PICTURE}?.complete && {PICTURE}.getBoundingClientRect().width > 50", 90)
-        page.wait_for("document.querySelector('video')?.readyState >= 2 && document.querySelector('[aria-label=Play]')")
+        page.wait_for(
+            "document.querySelector('video')?.readyState >= 2 && document.querySelector('[aria-label=Play]') !== null"
+        )
         page.wait_for(f"{DRAWN} >= {len(task.frame.proposed or ())}")
         page.wait_for("new Promise(drawn => setTimeout(() => drawn(true), 1000))")
         page.screenshot(picture)
