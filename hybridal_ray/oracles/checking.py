@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from hybridal_ray.oracles.interface import AnswerRecord, Delivery, Rejected
 from hybridal_ray.pool.ledger import CANNOT_TELL, PREANNOTATIONS
@@ -162,11 +162,10 @@ class Checker:
             raise _Wrong("video_id", video_id, f"a video of the pool that decodes{hint}")
         if video["split"] != "train":
             raise _Wrong("video_id", video_id, f"a video of the split train, this is of {video['split']}")
-        if not _is_whole(frame) or not 0 <= int(frame) < video["num_frames"]:  # type: ignore[arg-type]
+        if not _is_whole(frame) or not 0 <= int(frame) < video["num_frames"]:
             raise _Wrong("frame", frame, f"a frame of {video_id}, 0 to {video['num_frames'] - 1}")
-        place = (str(video_id), int(frame))  # type: ignore[arg-type]
-        request, asked = self._places.get(place, (None, None))  # type: ignore[assignment]
-        return request, asked, *place
+        place = (str(video_id), int(frame))
+        return *self._places.get(place, (None, None)), *place
 
     def _of_this_run(self) -> str:
         known = ", ".join(self._requests) or "none was made yet"
@@ -193,20 +192,20 @@ class Checker:
         edges = []
         for edge, size in zip(EDGES, (width, height, width, height), strict=True):
             value = box.get(edge)
-            if not _is_number(value) or not -TOLERANCE <= float(value) <= size + TOLERANCE:  # type: ignore[arg-type]
+            if not _is_number(value) or not -TOLERANCE <= float(value) <= size + TOLERANCE:
                 raise _Wrong(f"{where}.{edge}", value, f"a number of pixels, 0 to {size}")
-            edges.append(min(max(float(value), 0.0), float(size)))  # type: ignore[arg-type]
+            edges.append(min(max(float(value), 0.0), float(size)))
         x1, y1, x2, y2 = edges
         if x2 - x1 < 1e-3 or y2 - y1 < 1e-3:
             raise _Wrong(where, edges, "x1 below x2 and y1 below y2")
         return AnsweredBox(self._classes[name], (x1, y1, x2, y2), _name(box, "actor", f"{where}.actor"))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: Any) -> TypeGuard[int | float]:
     return _is_number(value) and float(value).is_integer() and abs(value) < 1 << 31
 
 
