@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from hybridal_ray.config_files import locate_below, read_override, read_tree
 from hybridal_ray.config_sections import (
     BudgetConfig,
     ClusterConfig,
@@ -80,8 +80,7 @@ class Config(Section):
 
     def locate(self, location: str) -> str:
         """A path of the configuration as an absolute path or a URI, relative ones taken below `root`."""
-        root = self.root if storage.is_uri(self.root) else str(Path(self.root).expanduser().absolute())
-        return storage.resolve_uri(location if storage.is_uri(location) else os.path.expanduser(location), root)
+        return locate_below(self.root, location)
 
 
 # What pydantic calls the members of `CountOrAll` and of `ScoringConfig.actors` in the places of its errors.
@@ -112,14 +111,7 @@ def load_config(file: str | Path, overrides: Sequence[str] = ()) -> Config:
         UserError: Names the file or override, the field, what was found and what was expected.
     """
     path = Path(file)
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(tree, dict):
-        raise UserError(f"{path}: expected a mapping of fields, found {type(tree).__name__}")
+    tree = read_tree(path)
     for override in overrides:
         _apply(tree, override)
     return parse_config(tree, str(path))
@@ -142,18 +134,13 @@ def parse_config(tree: dict[str, Any], source: str) -> Config:
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key:
-        raise UserError(f"override {override!r}: expected dotted.key=value")
+    key, value = read_override(override)
     *sections, field = key.split(".")
     for section in sections:
         if not isinstance(tree.get(section), dict):
             tree[section] = {}
         tree = tree[section]
-    try:
-        tree[field] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"override {override!r}: the value is not valid YAML") from error
+    tree[field] = value
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a job runs in an unpacked copy of the repository
 
 from hybridal_ray.config import load_config
+from hybridal_ray.config_files import refuse_relative_root
 from hybridal_ray.errors import UserError
 from hybridal_ray.labelling import Patience
 from hybridal_ray.loop import run_loop
-from hybridal_ray.pool import storage
 from hybridal_ray.report import run_report
 
 
@@ -27,7 +27,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         config = load_config(arguments.config, arguments.overrides)
-        _refuse_relative(config.root)
+        refuse_relative_root(config.root)
         patience = Patience(arguments.wait, arguments.accept_partial)
         root = run_loop(config, say=lambda line: print(line, flush=True), patience=patience)
         run_report(root).print()
@@ -35,18 +35,6 @@ def main() -> int:
         print(f"al_loop: {error}", file=sys.stderr, flush=True)
         return 2
     return 0
-
-
-def _refuse_relative(root: str) -> None:
-    """A job runs in a copy of the repository that is deleted: nothing may be kept relative to it.
-
-    Raises:
-        UserError: The root would lie there.
-    """
-    if not storage.is_uri(root) and not Path(root).expanduser().is_absolute():
-        raise UserError(
-            f"root={root}: would lie in the job's temporary copy of the repository; expected an absolute path or a URI"
-        )
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a job runs in
 
 from hybridal_ray.comparison.comparing import compare
 from hybridal_ray.comparison.comparison_file import load_comparison
+from hybridal_ray.config_files import refuse_relative_root
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool import storage
 
 
 def main() -> int:
@@ -27,11 +27,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         comparison = load_comparison(arguments.config, arguments.overrides)
-        if not storage.is_uri(comparison.root) and not Path(comparison.root).expanduser().is_absolute():
-            raise UserError(
-                f"root={comparison.root}: would lie in the job's temporary copy of the repository; expected an "
-                "absolute path or a URI"
-            )
+        refuse_relative_root(comparison.root)
         report = compare(comparison, say=lambda line: print(line, flush=True))
         print(report.markdown)
         print(f"report: {comparison.directory}/comparison.html")

@@ -1,15 +1,14 @@
 """The file of a comparison: which arms, over how many seeds, and what is asked of them."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model_validator
 
 from hybridal_ray.config import Config, load_config
+from hybridal_ray.config_files import locate_below, read_override, read_tree
 from hybridal_ray.config_sections import Section
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
@@ -94,7 +93,7 @@ class Comparison(Section):
     @property
     def directory(self) -> str:
         """Where the comparison is kept, absolute or a URI."""
-        return _locate(self.out, self.root)
+        return locate_below(self.root, self.out)
 
     def run_directory(self, arm: str, seed: int) -> str:
         """Where the run of an arm and a seed is kept."""
@@ -139,15 +138,13 @@ def load_comparison(file: str | Path, overrides: Sequence[str] = ()) -> Comparis
         UserError: Names the file or arm, the field, what was found and what was expected.
     """
     path = Path(file)
-    tree = _read(path)
+    tree = read_tree(path)
     of_arms = tree.get("overrides") or []
     of_arms = list(_as_overrides(of_arms) if isinstance(of_arms, Mapping) else of_arms)
     for override in overrides:
-        key, separator, text = override.partition("=")
-        if not separator:
-            raise UserError(f"override {override!r}: expected key=value")
+        key, value = read_override(override)
         if key in Comparison.model_fields:
-            tree[key] = yaml.safe_load(text)
+            tree[key] = value
         else:
             of_arms.append(override)
     tree["overrides"] = of_arms
@@ -164,18 +161,6 @@ def load_comparison(file: str | Path, overrides: Sequence[str] = ()) -> Comparis
     return comparison
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(tree, dict):
-        raise UserError(f"{path}: expected a mapping of fields, found {type(tree).__name__}")
-    return tree
-
-
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
     field = ".".join(str(part) for part in problem["loc"])
@@ -186,8 +171,3 @@ def _first_problem(error: ValidationError) -> str:
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
     return f"{field}: {problem['msg']}" + ("" if problem["type"] == "missing" else f", found {problem['input']!r}")
-
-
-def _locate(location: str, root: str) -> str:
-    above = root if storage.is_uri(root) else str(Path(root).expanduser().absolute())
-    return storage.resolve_uri(location if storage.is_uri(location) else os.path.expanduser(location), above)

@@ -9,6 +9,7 @@ import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,7 +129,7 @@ def made_files(folder: Path) -> dict[str, tuple[Path, Callable[[str], object]]]:
     }
 
 
-def fuzz_labels(source: Path, read: Callable[[str], object], folder: Path, count: int, seed: int) -> list[str]:
+def fuzz_labels(source: Path, read: Callable[[str], Any], folder: Path, count: int, seed: int) -> list[str]:
     found = []
     for variant in corrupted(source.read_bytes(), count, seed):
         file = folder / f"variant{source.suffix}"
@@ -136,7 +137,7 @@ def fuzz_labels(source: Path, read: Callable[[str], object], folder: Path, count
         try:
             annotations = read(str(file))
             tables = LabelTables()
-            for video in annotations.videos:  # type: ignore[attr-defined]
+            for video in annotations.videos:
                 tables.add(video.video_id, video.labels(FACTS), FACTS)
             tables.tubes().validate(full=True)
             tables.looked_at().validate(full=True)
