@@ -25,7 +25,7 @@ def test_a_tree_is_read_as_it_stands(tmp_path: Path) -> None:
 def test_what_is_no_tree_is_told_with_its_name(content: bytes, told: str, tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_bytes(content)
-    with pytest.raises(UserError, match=f"run.yaml: {told}"):
+    with pytest.raises(UserError, match=rf"run\.yaml: {told}"):
         read_tree(file)
     with pytest.raises(UserError, match=r"other\.yaml: cannot be read"):
         read_tree(tmp_path / "other.yaml")
@@ -35,7 +35,7 @@ def test_the_value_of_an_override_is_yaml() -> None:
     assert read_override("a.b={c: 1}") == ("a.b", {"c": 1})
     assert read_override("a=b=c") == ("a", "b=c")
     for wrong in ("a", "=3"):
-        with pytest.raises(UserError, match="expected dotted.key=value"):
+        with pytest.raises(UserError, match=r"expected dotted\.key=value"):
             read_override(wrong)
     with pytest.raises(UserError, match="not valid YAML"):
         read_override("a=[1,")
