@@ -64,4 +64,4 @@ def test_what_does_not_fit_together_is_refused(hybridal, tmp_path: Path) -> None
 
 def test_an_override_that_is_none(hybridal, tmp_path: Path) -> None:
     code, _, err = hybridal("compare", write_file(tmp_path), "seeds")
-    assert (code, err) == (2, "hybridal: override 'seeds': expected key=value\n")
+    assert (code, err) == (2, "hybridal: override 'seeds': expected dotted.key=value\n")
