@@ -18,9 +18,9 @@ class ActorsOfClips:
     """The actors of N clips, at most M a clip.
 
     Attributes:
-        pixels: (N, T, H, W, M), φ on the pixels of each actor, 0 elsewhere.
-        areas: (N, M), sum of it.
-        trust: (N, M), largest φ that a pixel of the actor has, in [0, 1]: how well its nearest label is known.
+        pixels: (N, T, H, W, M), 1 on the pixels of each actor, 0 elsewhere.
+        areas: (N, M), how many these are.
+        trust: (N, M), largest φ that one of them has, in [0, 1]: how well the nearest label is known.
         classes: (N, M), class ids.
         present: (N, M), whether there is such an actor in the clip.
     """
@@ -40,13 +40,14 @@ def actors_of_clips(instances: Tensor, weights: Tensor, actor_classes: Tensor) -
         weights: φ, (N, T, H, W), in [0, 1].
         actor_classes: (N, M), class ids, −1 where a clip has fewer than M actors.
     """
-    pixels = F.one_hot(instances.long(), actor_classes.shape[1] + 1)[..., 1:] * weights.unsqueeze(-1)
+    pixels = F.one_hot(instances.long(), actor_classes.shape[1] + 1)[..., 1:].to(weights.dtype)
     areas = pixels.sum(dim=(1, 2, 3))
-    return ActorsOfClips(pixels, areas, pixels.amax(dim=(1, 2, 3)), actor_classes, (areas > 0) & (actor_classes >= 0))
+    trust = (pixels * weights.unsqueeze(-1)).amax(dim=(1, 2, 3))
+    return ActorsOfClips(pixels, areas, trust, actor_classes, (areas > 0) & (actor_classes >= 0))
 
 
 def clip_classes(instances: Tensor, weights: Tensor, actor_classes: Tensor) -> Tensor:
-    """The one class of each clip, for detectors that know no more: that of the actor with the largest weighted area.
+    """The one class of each clip, for detectors that know no more: that of the actor with the largest area.
 
     Args:
         instances: As in `actors_of_clips`.
@@ -72,12 +73,14 @@ def actor_class_loss(
 ) -> Tensor:
     """Loss of each actor's pooled class logits: mean over the actors of a clip, then over the clips.
 
-    An actor counts by its `trust`. A detector without class maps is given one class a clip, see `clip_classes`.
+    An actor counts by its `trust`, and all its pixels alike: φ says how exact a pseudo-label is as a mask, while what
+    the actor does is the same on all frames of its track. A detector without class maps is given one class a clip,
+    see `clip_classes`.
 
     Args:
         output: Of the detector.
         instances: As in `actors_of_clips`.
-        weights: As there: pseudo-labels far from a labelled frame count little in the pooling as well.
+        weights: As there.
         actor_classes: As there.
         kind: ``cross_entropy`` of the logits, or ``spread``, the spread loss of their sigmoids.
         progress: Share of the training that is done, in [0, 1]; decides the margin of the spread loss.

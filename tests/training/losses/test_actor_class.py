@@ -30,13 +30,9 @@ def cross_entropy(logits: list[float], target: int) -> float:
     return math.log(sum(math.exp(logit) for logit in logits)) - logits[target]
 
 
-def area(instances: torch.Tensor, weights: torch.Tensor, actor: int) -> float:
+def area(instances: torch.Tensor, actor: int) -> int:
     return sum(
-        weights[t, y, x].item()
-        for t in range(FRAMES)
-        for y in range(SIDE)
-        for x in range(SIDE)
-        if instances[t, y, x] == actor + 1
+        instances[t, y, x].item() == actor + 1 for t in range(FRAMES) for y in range(SIDE) for x in range(SIDE)
     )
 
 
@@ -56,17 +52,16 @@ def spread(logits: list[float], target: int, m: float) -> float:
     return sum(max(0.0, m - (activations[target] - a)) ** 2 for a in others)
 
 
-def pooled_logits(maps: torch.Tensor, instances: torch.Tensor, weights: torch.Tensor, actor: int) -> list[float]:
-    """Mean of the cells' logits, each pixel of the actor counting by its weight."""
-    sums, total = [0.0] * CLASSES, 0.0
+def pooled_logits(maps: torch.Tensor, instances: torch.Tensor, actor: int) -> list[float]:
+    """Mean of the cells' logits over the pixels of the actor, whatever they weigh in the mask loss."""
+    sums, total = [0.0] * CLASSES, 0
     for t in range(FRAMES):
         for y in range(SIDE):
             for x in range(SIDE):
                 if instances[t, y, x] == actor + 1:
-                    weight = weights[t, y, x].item()
-                    total += weight
+                    total += 1
                     for c in range(CLASSES):
-                        sums[c] += weight * maps[c, t, y * CELLS // SIDE, x * CELLS // SIDE].item()
+                        sums[c] += maps[c, t, y * CELLS // SIDE, x * CELLS // SIDE].item()
     return [value / total for value in sums]
 
 
@@ -79,9 +74,9 @@ def test_with_class_maps_each_actor_is_classified_by_the_cells_under_it(seed: in
     for n in range(CLIPS):
         losses = [
             trust(instances[n], weights[n], actor)
-            * of_actor(pooled_logits(output.class_maps[n], instances[n], weights[n], actor), target)
+            * of_actor(pooled_logits(output.class_maps[n], instances[n], actor), target)
             for actor, target in enumerate(ACTOR_CLASSES[n].tolist())
-            if target >= 0 and area(instances[n], weights[n], actor) > 0
+            if target >= 0 and area(instances[n], actor) > 0
         ]
         expected += sum(losses) / len(losses) / CLIPS
     found = actor_class_loss(output, instances, weights.float(), ACTOR_CLASSES, kind=kind, progress=0.5)
@@ -93,7 +88,7 @@ def test_without_class_maps_a_clip_has_the_class_of_its_largest_actor(seed: int)
     output, instances, weights = made_up(seed, maps=False)
     expected = 0.0
     for n in range(CLIPS):
-        areas = [area(instances[n], weights[n], actor) for actor in range(2)]
+        areas = [area(instances[n], actor) for actor in range(2)]
         largest = areas.index(max(areas))
         target = int(ACTOR_CLASSES[n, largest].item())
         assert clip_classes(instances, weights, ACTOR_CLASSES)[n] == target
