@@ -64,10 +64,11 @@ def _summary(answer: Answer, metric: str, found: MetricAnswer) -> Table:
     rows = []
     for name, arm in found.arms.items():
         difference = arm.area_difference
-        row = [name, _spread(arm.points[-1].value if arm.points else None), _spread(arm.area)]
+        last = arm.points[-1].value if arm.points else None
+        row = [name, _spread(last), _spread(arm.area)]
         if reference:
             row += [_signed(difference), _interval(difference)]
-        rows.append((*row, *(_percent(arm.share_at.get(percent)) for percent in budgets), _seeds(arm.area)))
+        rows.append((*row, *(_percent(arm.share_at.get(percent)) for percent in budgets), _seeds(arm.area or last)))
     if found.full is not None:
         gap = [NOTHING] * (len(headings) - 2)
         rows.append((FULL, _spread(found.full), *gap, _seeds(found.full)))

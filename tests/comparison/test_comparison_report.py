@@ -142,6 +142,8 @@ def test_existing_runs_side_by_side(tmp_path: Path) -> None:
 
     assert report.answer.question.arms == tuple(roots)  # their last parts are the same
     assert [curve.values["frame_map@0.5"] for curve in report.answer.curves] == [(0.25,), (0.25,)]
+    # One round spans no range of budgets, so there is no area; the figure is of one seed all the same.
+    assert [(row[1], row[-1]) for row in cells(report.markdown, "frame_map@0.5: summary")[1:]] == [("0.250", "1")] * 2
 
 
 def test_a_run_that_is_not_there(tmp_path: Path) -> None:
