@@ -1,38 +1,29 @@
-"""Having frames labelled: at once by an oracle that knows, or by people, for whom the run waits without a machine.
+"""Having frames labelled: at once by an oracle that knows, or by people, for whom the run waits without a machine."""
 
-People's answers come in whenever they like, by a command of their own; so what is added to the ledger is decided under
-a lock of its own, beside that of the run's job.
-"""
-
-import fcntl
-import hashlib
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 from time import sleep
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hybridal_ray.config import Config, parse_config
+from hybridal_ray.config import Config
 from hybridal_ray.config_values import actor_plan, plain
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.detecting import DetectionSettings
 from hybridal_ray.evaluation.predicting import predict_videos
+from hybridal_ray.label_intake import REQUEST, bring_in, for_round_of, ledger_lock
 from hybridal_ray.oracles import ORACLES, WAITING_ORACLES
 from hybridal_ray.oracles.agreement import agreement_of
-from hybridal_ray.oracles.arrivals import Arrival, settle
 from hybridal_ray.oracles.cost import CostModel, labour_facts
 from hybridal_ray.oracles.cost_fit import fit_cost
 from hybridal_ray.oracles.faulty import AnnotatorFaults, in_pieces, with_faults
-from hybridal_ray.oracles.interface import Delivery, ToolUnreachable, WaitingOracle
+from hybridal_ray.oracles.interface import ToolUnreachable, WaitingOracle
 from hybridal_ray.oracles.progress import Progress, progress_of
 from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
-from hybridal_ray.pool.tables import Pool, load_pool
+from hybridal_ray.pool.tables import Pool
 from hybridal_ray.registry import resolve
 from hybridal_ray.requests.request import Request, read_request, request_exists
 from hybridal_ray.requests.writing import write_request
@@ -40,7 +31,6 @@ from hybridal_ray.run_store import RunStore
 from hybridal_ray.tracking.provenance import read_provenance
 
 Say = Callable[[str], None]
-REQUEST = "request"  # directory of a round
 
 
 @dataclass(frozen=True)
@@ -84,18 +74,6 @@ def people_of(config: Config) -> WaitingOracle:
     return oracle
 
 
-def open_run(root: str) -> tuple[RunStore, Config, Pool]:
-    """The directory of a run, its configuration and its pool, for reading and for labels that come in.
-
-    Raises:
-        UserError: There is no run, or its pool has moved away.
-    """
-    store = RunStore(root)
-    tree = {name: value for name, value in store.config().items() if name != "pool_identity"}
-    config = parse_config(tree, storage.join(root, "config.yaml"))
-    return store, config, load_pool(config.locate(config.pool.path))
-
-
 def goes_unmeasured(config: Config, pool: Pool, split: str) -> bool:
     """Whether the detector is not measured on a split: people may begin with a pool that has no label there."""
     ids = [video.video_id for video in pool.usable_videos(split)]
@@ -135,7 +113,7 @@ def label_purchase(
     """
     if asks_people(config):
         return _ask_people(config, pool, store, say, patience, round_index)
-    for_round, cost = _for_round(round_index), plain(CostModel, config.oracle)
+    for_round, cost = for_round_of(round_index), plain(CostModel, config.oracle)
     annotator = resolve(config.oracle.name, ORACLES, field="oracle.name")(truth, cost, pool.looked_at)
     picks = storage.read_table(storage.join(store.round_directory(round_index), "selection.parquet"))
     labels = annotator.label(picks, for_round)
@@ -161,39 +139,6 @@ def _as_a_person(labels: pa.Table, config: Config, pool: Pool) -> list[pa.Table]
     return in_pieces(erring, faults.pieces, config.seed)
 
 
-def bring_in(store: RunStore, pool: Pool, delivery: Delivery) -> Arrival:
-    """Adds what a delivery holds that is new to the ledger of a run, in files that appear whole or not at all.
-
-    What cannot be taken is written to ``rejected/`` of the run first, so that it is never lost without a word.
-    """
-    with _ledger_lock(store.root):
-        closed = {_for_round(index) for index in (None, *store.rounds_begun()) if store.stage(index, "label").done}
-        open_round = max(closed, default=-1) + 1
-        arrival = settle(delivery, requests_of(store), pool, ledger.read(store.root), open_round, closed)
-        if arrival.rejected:
-            _write_rejected(store.root, arrival)
-        for round_index in sorted(set(arrival.rows["round"].to_pylist())):
-            rows = arrival.rows.filter(pc.equal(arrival.rows["round"], round_index))
-            ledger.append(store.root, _name_of_part(store.root, round_index, rows), rows)
-    return arrival
-
-
-def requests_of(store: RunStore) -> list[Request]:
-    """All requests that the run has made, in their order."""
-    directories = [storage.join(store.round_directory(index), REQUEST) for index in (None, *store.rounds_begun())]
-    return [read_request(directory) for directory in directories if request_exists(directory)]
-
-
-def awaited(store: RunStore) -> tuple[Request, Progress] | None:
-    """The request that the run waits for, and how far it is; None where it waits for none."""
-    for round_index in (None, *store.rounds_begun()):
-        directory = storage.join(store.round_directory(round_index), REQUEST)
-        if request_exists(directory) and not store.stage(round_index, "label").done:
-            request = read_request(directory)
-            return request, progress_of(request, ledger.read(store.root))
-    return None
-
-
 def _ask_people(
     config: Config, pool: Pool, store: RunStore, say: Say, patience: Patience, round_index: int | None
 ) -> dict[str, Any]:
@@ -203,7 +148,7 @@ def _ask_people(
         say(f"request {request.request}: frame {frame['frame']} of {frame['video_id']} is left out: {frame['reason']}")
     while True:
         how = _hand_out(oracle, request, store, pool, say)
-        with _ledger_lock(store.root):
+        with ledger_lock(store.root):
             labels = ledger.read(store.root)
             progress = progress_of(request, labels)
             # A request that nobody has answered was written by this very job: what is accepted are former ones.
@@ -236,7 +181,7 @@ def _request(config: Config, pool: Pool, store: RunStore, round_index: int | Non
     if request_exists(directory):
         return read_request(directory)
     picks = storage.read_table(storage.join(store.round_directory(round_index), "selection.parquet"))
-    for_round = _for_round(round_index)
+    for_round = for_round_of(round_index)
     labels = ledger.read(store.root)
     return write_request(
         directory,
@@ -285,38 +230,6 @@ def _close(request: Request, labels: pa.Table, progress: Progress, store: RunSto
         **({} if agreement is None else agreement.figures()),
         **({} if fitted is None else fitted.figures()),
     }
-
-
-def _write_rejected(root: str, arrival: Arrival) -> None:
-    """The records as they came, and what is wrong with each; the same delivery again writes the same file."""
-    listed = [asdict(rejected) for rejected in arrival.rejected]
-    content = json.dumps(listed, indent=1, sort_keys=True, default=str).encode()
-    digest = hashlib.blake2b(content, digest_size=4).hexdigest()
-    stem = arrival.source.rstrip("/").rpartition("/")[2].rpartition(".")[0] or "delivery"
-    storage.write_bytes(storage.join(root, "rejected", f"{stem}-{digest}.json"), content + b"\n")
-
-
-def _name_of_part(root: str, round_index: int, rows: pa.Table) -> str:
-    """The next file of a round; the digest keeps two writers apart where an object store knows no lock."""
-    prefix = f"round-{round_index:03d}-"
-    parts = [name for name in storage.list_files(storage.join(root, "labels")) if f"/{prefix}" in name]
-    digest = hashlib.blake2b(json.dumps(rows.to_pylist(), default=str).encode(), digest_size=4).hexdigest()
-    return f"{prefix}{len(parts):05d}-{digest}"
-
-
-@contextmanager
-def _ledger_lock(root: str) -> Iterator[None]:
-    """Keeps others from adding to the ledger of a local run; an object store knows no such lock."""
-    if storage.is_uri(root):
-        yield
-        return
-    with (Path(root) / "labels.lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _for_round(round_index: int | None) -> int:
-    return 0 if round_index is None else round_index + 1
 
 
 def _known(name: str) -> Any:

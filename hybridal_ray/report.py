@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from hybridal_ray.config import Config
-from hybridal_ray.labelling import awaited, open_run
+from hybridal_ray.label_intake import awaited, open_run
 from hybridal_ray.pass_progress import duration, read_progress
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Pool

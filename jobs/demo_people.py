@@ -16,7 +16,7 @@ from scripted_annotator import ScriptedAnnotator
 
 from hybridal_ray.config import Config, load_config
 from hybridal_ray.errors import UserError
-from hybridal_ray.labelling import awaited, open_run
+from hybridal_ray.label_intake import awaited, open_run
 from hybridal_ray.local_label_studio import EXECUTABLE_VARIABLE, PORT, LocalServer, start_server, stop_server
 from hybridal_ray.oracles.label_studio import SENT
 from hybridal_ray.oracles.label_studio_server import TOKEN_VARIABLE

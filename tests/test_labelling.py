@@ -13,16 +13,8 @@ from small_pool import begin_run
 
 from hybridal_ray.config import Config
 from hybridal_ray.errors import UserError
-from hybridal_ray.labelling import (
-    Patience,
-    StillWaiting,
-    awaited,
-    bring_in,
-    expected_cost,
-    goes_unmeasured,
-    label_purchase,
-    requests_of,
-)
+from hybridal_ray.label_intake import awaited, bring_in, requests_of
+from hybridal_ray.labelling import Patience, StillWaiting, expected_cost, goes_unmeasured, label_purchase
 from hybridal_ray.oracles.deliveries import read_delivery
 from hybridal_ray.oracles.interface import Delivery, ToolUnreachable
 from hybridal_ray.pool import ledger

@@ -27,7 +27,7 @@ def import_labels(
     as_json: AsJson = False,
 ) -> None:
     """Take in files of answers; what cannot be taken of them is told and kept, and does not stop the rest."""
-    from hybridal_ray.labelling import bring_in, open_run, requests_of
+    from hybridal_ray.label_intake import bring_in, open_run, requests_of
     from hybridal_ray.oracles.deliveries import read_delivery
 
     store, _, pool = open_run(run)
@@ -47,7 +47,8 @@ def import_labels(
 @labels.command("pull")
 def pull(run: RunRoot, as_json: AsJson = False) -> None:
     """Fetch the answers that the annotation tool of the run has so far."""
-    from hybridal_ray.labelling import bring_in, open_run, people_of, requests_of
+    from hybridal_ray.label_intake import bring_in, open_run, requests_of
+    from hybridal_ray.labelling import people_of
     from hybridal_ray.oracles.interface import ToolUnreachable
 
     store, config, pool = open_run(run)
@@ -74,7 +75,7 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """Every answer of a video in the order of the ledger: who, when, what, and what superseded it."""
-    from hybridal_ray.labelling import open_run
+    from hybridal_ray.label_intake import open_run
     from hybridal_ray.oracles.history import history_of
     from hybridal_ray.pool import ledger
 
@@ -95,7 +96,7 @@ def history(
 @labels.command("cost")
 def cost(run: RunRoot, as_json: AsJson = False) -> None:
     """What labels cost in this run, fitted to the time that its answers took."""
-    from hybridal_ray.labelling import open_run
+    from hybridal_ray.label_intake import open_run
     from hybridal_ray.oracles.cost import labour
     from hybridal_ray.oracles.cost_fit import TERMS, fit_cost
     from hybridal_ray.pool import ledger
@@ -118,7 +119,7 @@ def cost(run: RunRoot, as_json: AsJson = False) -> None:
 
 
 def _tell(root: str, told: list[dict], as_json: bool) -> None:
-    from hybridal_ray.labelling import awaited
+    from hybridal_ray.label_intake import awaited
     from hybridal_ray.run_store import RunStore
 
     waits = awaited(RunStore(root))

@@ -15,7 +15,7 @@ from dying_jobs import Death, finish, next_death
 from scripted_people import answer, request_of
 
 from hybridal_ray.config import load_config
-from hybridal_ray.labelling import bring_in, open_run, requests_of
+from hybridal_ray.label_intake import bring_in, open_run, requests_of
 from hybridal_ray.oracles.deliveries import read_delivery
 from hybridal_ray.pool.tables import load_pool
 

@@ -15,7 +15,8 @@ from killed_jobs import start_job
 from scripted_people import answer, request_of, run_with_people, unlabelled_pool
 from tiny_runs import CONFIG_FILE, labelled, overrides, picks
 
-from hybridal_ray.labelling import Patience, bring_in, open_run, requests_of
+from hybridal_ray.label_intake import bring_in, open_run, requests_of
+from hybridal_ray.labelling import Patience
 from hybridal_ray.oracles.deliveries import read_delivery
 from hybridal_ray.pool import ledger
 from hybridal_ray.pool.tables import Pool, load_pool, save_pool

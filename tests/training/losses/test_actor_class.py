@@ -31,9 +31,7 @@ def cross_entropy(logits: list[float], target: int) -> float:
 
 
 def area(instances: torch.Tensor, actor: int) -> int:
-    return sum(
-        instances[t, y, x].item() == actor + 1 for t in range(FRAMES) for y in range(SIDE) for x in range(SIDE)
-    )
+    return sum(instances[t, y, x].item() == actor + 1 for t in range(FRAMES) for y in range(SIDE) for x in range(SIDE))
 
 
 def trust(instances: torch.Tensor, weights: torch.Tensor, actor: int) -> float:
