@@ -1,7 +1,6 @@
 """CLAUS: cluster-aware uncertainty sampling of videos, with the frames that scoring chose in each."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,15 @@ import pyarrow.compute as pc
 from hybridal_ray.errors import UserError
 from hybridal_ray.selection.best_videos import BestVideos
 from hybridal_ray.selection.budgets import proportional_shares, split_new_and_revisited
+from hybridal_ray.selection.centres import centres_of
 from hybridal_ray.selection.cluster_file import ClusterRows, cluster_rows
+from hybridal_ray.selection.cluster_videos import refuse_not_counts
 from hybridal_ray.selection.clustering import assign_to_centres
-from hybridal_ray.selection.latents import ROWS_AT_ONCE, latent_matrix, latents_of, with_latent
+from hybridal_ray.selection.latents import ROWS_AT_ONCE, latent_matrix, with_latent
 from hybridal_ray.selection.pool_rows import labelled_flags, refuse_not_numbers
 from hybridal_ray.selection.purchase import PickedVideo, interleave, purchase
 from hybridal_ray.selection.request import Selection, SelectionRequest
 from hybridal_ray.selection.score_batches import ScoreBatches
-from hybridal_ray.selection.streamed_centres import centres_of_stream
 
 TO_BUY = ["video_id", "video_score", "frames", "frame_scores", "frame_penalties"]
 NEW, REVISITED = False, True
@@ -28,15 +28,15 @@ NEW, REVISITED = False, True
 class Claus:
     """Each cluster of the pool gets videos in proportion to its size, the most uncertain first (method §4).
 
-    Clusters are those of the detector's own centres; k-means finds some where it has none. Every video with a
-    latent counts towards the size of its cluster, labelled or not.
+    Clusters are those of the detector's own centres, unless their number is asked for; then k-means finds them in the
+    latents of the pool. Every video with a latent counts towards the size of its cluster, labelled or not.
 
     Rana and Rawat, *Hybrid Active Learning via Deep Clustering for Video Action Detection*, CVPR 2023. Cost: a scoring
     pass; O(V·K·D). The scores stream by once, and twice more where centres have to be found and the latents do not fit
     in the memory of the request. Beyond a batch, what is held grows with the budget, not with the pool.
 
     Args:
-        clusters: K, for k-means; the centres of a checkpoint are used as they are.
+        clusters: K of k-means over the pool; None takes the centres of the detector, or 5 clusters where it has none.
         restarts: Runs of k-means, of which the best counts.
 
     Raises:
@@ -46,10 +46,8 @@ class Claus:
     needs_scores = True
     needs_videos = False
 
-    def __init__(self, clusters: int = 5, restarts: int = 10) -> None:
-        for name, value in (("clusters", clusters), ("restarts", restarts)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UserError(f"selection.options.{name}: found {value!r}, expected a whole number, 1 or more")
+    def __init__(self, clusters: int | None = None, restarts: int = 10) -> None:
+        refuse_not_counts({"clusters": 1 if clusters is None else clusters, "restarts": restarts})
         self.clusters = clusters
         self.restarts = restarts
 
@@ -66,10 +64,7 @@ class Claus:
         if request.scores is None:
             raise ValueError("strategy claus needs scores")
         memory_bytes = request.memory_mib * 2**20
-        centres = request.centres
-        if centres is None:
-            latents = partial(latents_of, request.scores)
-            centres = centres_of_stream(latents, self.clusters, request.seed, self.restarts, memory_bytes)
+        centres = centres_of(request, self.clusters, self.restarts)
         with cluster_rows(request.clusters_to, memory_bytes) as told:
             strata = [] if centres is None else _sort_into_strata(request.scores, centres, request, told)
             if not any(stratum.size for stratum in strata):

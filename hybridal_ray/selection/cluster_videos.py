@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.selection.budgets import proportional_shares
+from hybridal_ray.selection.centres import centres_of
 from hybridal_ray.selection.cluster_file import cluster_rows
 from hybridal_ray.selection.clustering import assign_to_centres
 from hybridal_ray.selection.combined import Combined
@@ -19,7 +20,6 @@ from hybridal_ray.selection.pool_rows import Places, PoolRows
 from hybridal_ray.selection.request import SelectionRequest
 from hybridal_ray.selection.rules import Lot
 from hybridal_ray.selection.score_order import by_score
-from hybridal_ray.selection.streamed_centres import centres_of_stream
 
 Inside = Literal["uncertainty", "random"]
 NOWHERE = -1
@@ -33,7 +33,7 @@ class ClusterVideos:
     where the checkpoint holds no centres.
 
     Args:
-        clusters: K, for k-means; the centres of a checkpoint are used as they are.
+        clusters: K of k-means over the pool; None takes the centres of the detector, or 5 clusters where it has none.
         restarts: Runs of k-means, of which the best counts.
         inside: Who is taken in a cluster: ``uncertainty`` or ``random``.
         balance_classes: Takes turns between predicted classes inside a cluster, see `balanced_order`; needs
@@ -46,9 +46,13 @@ class ClusterVideos:
     needs_scores = True
 
     def __init__(
-        self, clusters: int = 5, restarts: int = 10, inside: Inside = "uncertainty", balance_classes: bool = False
+        self,
+        clusters: int | None = None,
+        restarts: int = 10,
+        inside: Inside = "uncertainty",
+        balance_classes: bool = False,
     ) -> None:
-        refuse_not_counts({"clusters": clusters, "restarts": restarts})
+        refuse_not_counts({"clusters": 1 if clusters is None else clusters, "restarts": restarts})
         if inside not in get_args(Inside) or (balance_classes and inside == "random"):
             raise UserError(
                 f"selection.options.inside: found {inside!r} beside balance_classes={balance_classes}, expected "
@@ -87,7 +91,7 @@ class ClusterVideos:
         return by_score(pool, members, self.balance_classes)
 
 
-def clusters(clusters: int = 5, restarts: int = 10, frames: str = "scored") -> Combined:
+def clusters(clusters: int | None = None, restarts: int = 10, frames: str = "scored") -> Combined:
     """Strategy ``clusters``: clusters alone, random videos inside.
 
     CLAUS without its uncertainty of videos (Rana and Rawat, CVPR 2023, ablation). Cost: as `ClusterVideos`.
@@ -95,7 +99,9 @@ def clusters(clusters: int = 5, restarts: int = 10, frames: str = "scored") -> C
     return Combined(ClusterVideos(clusters, restarts, inside="random"), frame_rule(frames))
 
 
-def clusters_of(pool: PoolRows, request: SelectionRequest, clusters: int, restarts: int) -> npt.NDArray[np.int64]:
+def clusters_of(
+    pool: PoolRows, request: SelectionRequest, clusters: int | None, restarts: int
+) -> npt.NDArray[np.int64]:
     """(V,), the cluster of each video of the pool, −1 without a latent; latents stream by, none is held.
 
     Tells the clusters where the request wants them told.
@@ -103,9 +109,7 @@ def clusters_of(pool: PoolRows, request: SelectionRequest, clusters: int, restar
     memory_bytes = request.memory_mib * 2**20
     assert request.scores is not None
     latents = partial(latents_of, request.scores)
-    centres = request.centres
-    if centres is None:
-        centres = centres_of_stream(latents, clusters, request.seed, restarts, memory_bytes)
+    centres = centres_of(request, clusters, restarts)
     found = np.full(len(pool.table), NOWHERE)
     if centres is None:
         return found

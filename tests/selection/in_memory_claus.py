@@ -11,14 +11,14 @@ from hybridal_ray.selection.purchase import PickedVideo, interleave, purchase
 from hybridal_ray.selection.request import SelectionRequest
 
 
-def select_in_memory(request: SelectionRequest, clusters: int, restarts: int) -> tuple[pa.Table, dict[str, int]]:
+def select_in_memory(request: SelectionRequest, clusters: int | None, restarts: int) -> tuple[pa.Table, dict[str, int]]:
     """The picks, and the cluster of every video."""
     rows = sorted(request.scores.table.to_pylist(), key=lambda row: row["video_id"])
     rows = [row for row in rows if row["latent"] is not None]
     latents = np.array([row["latent"] for row in rows], np.float32)
     centres = request.centres
-    if centres is None:
-        centres = fit_centres(latents, clusters, request.seed, restarts)
+    if centres is None or clusters is not None:
+        centres = fit_centres(latents, 5 if clusters is None else clusters, request.seed, restarts)
     ids = assign_to_centres(latents, centres).tolist()
     sizes = Counter(ids)
     offered = {(cluster, kind): [] for cluster in sorted(sizes) for kind in (False, True)}

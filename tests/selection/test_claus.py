@@ -96,14 +96,15 @@ def test_the_videos_need_not_be_told():
 
 
 @RELAXED
-@given(requests(), st.sampled_from([1, 2, 3, 1000]))
-def test_the_stream_selects_what_a_table_in_memory_would(request, rows_at_once):
+@given(requests(), st.sampled_from([1, 2, 3, 1000]), st.sampled_from([3, None]))
+def test_the_stream_selects_what_a_table_in_memory_would(request, rows_at_once, clusters):
     with (
         mock.patch.multiple("hybridal_ray.selection.claus", ROWS_AT_ONCE=rows_at_once),
         mock.patch.multiple("hybridal_ray.selection.latents", ROWS_AT_ONCE=rows_at_once),
         mock.patch.multiple("hybridal_ray.selection.best_videos", FEWEST_WAITING=rows_at_once),
     ):
-        assert select_with_clusters(Claus(clusters=3, restarts=1), request) == select_in_memory(request, 3, 1)
+        found = select_with_clusters(Claus(clusters=clusters, restarts=1), request)
+    assert found == select_in_memory(request, clusters, 1)
 
 
 def test_equal_scores_go_by_video_id():
@@ -116,6 +117,14 @@ def test_k_means_finds_the_clusters_where_the_checkpoint_holds_no_centres():
     with_centres = make_request(VIDEOS, NEAR + FAR)
     without = dataclasses.replace(with_centres, centres=None)
     assert Claus(clusters=2).select(without) == Claus().select(with_centres)
+
+
+def test_a_number_of_clusters_asks_for_those_of_the_pool_whatever_the_checkpoint_holds():
+    request = make_request(VIDEOS, NEAR + FAR, centres=np.array([[100.0], [200.0]]))
+    _, of_detector = select_with_clusters(Claus(), request)
+    _, of_pool = select_with_clusters(Claus(clusters=2), request)
+    assert set(of_detector.values()) == {0}
+    assert of_pool == {name: int(name.startswith("far")) for name in of_pool}
 
 
 class LargePool:

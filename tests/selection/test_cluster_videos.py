@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from made_up_pools import RELAXED, make_request, make_video, requests, score_row
 
 from hybridal_ray.errors import UserError
@@ -16,10 +17,10 @@ from hybridal_ray.selection.strategies import run_strategy
 
 
 @RELAXED
-@given(requests())
-def test_with_the_frames_of_scoring_it_selects_what_claus_does(request):
-    combined = Combined(ClusterVideos(clusters=3, restarts=1), frame_rule("scored"))
-    assert combined.select(request) == Claus(clusters=3, restarts=1).select(request)
+@given(requests(), st.sampled_from([3, None]))
+def test_with_the_frames_of_scoring_it_selects_what_claus_does(request, clusters):
+    combined = Combined(ClusterVideos(clusters=clusters, restarts=1), frame_rule("scored"))
+    assert combined.select(request) == Claus(clusters=clusters, restarts=1).select(request)
 
 
 NEAR = [score_row(f"near-{score}", score / 10, [1.0], [score, 0]) for score in range(8)]
