@@ -142,13 +142,13 @@ class CvatServer:
 
     def images_of(self, task: int) -> tuple[list[str], set[int]]:
         """The names of a task's images in their order, and the places of those that were deleted."""
-        meta = self._client.tasks.retrieve(task).get_meta()
+        meta, _ = self._api.tasks_api.retrieve_data_meta(task)
         return [frame.name for frame in meta.frames], set(meta.deleted_frames or ())
 
     def set_shapes(self, task: int, shapes: Sequence[Mapping[str, Any]]) -> None:
         """Makes shapes all that is annotated in a task."""
         data = {"version": 0, "tags": [], "shapes": [dict(shape) for shape in shapes], "tracks": []}
-        self._client.tasks.retrieve(task).set_annotations(data)
+        self._api.tasks_api.update_annotations(task, labeled_data_request=data)
 
     def rename(self, task: int, name: str) -> None:
         """Gives a task another name."""
@@ -160,7 +160,8 @@ class CvatServer:
 
     def annotations_of(self, job: int) -> Any:
         """What is annotated in a job (the SDK's ``LabeledData``)."""
-        return self._client.jobs.retrieve(job).get_annotations()
+        annotations, _ = self._api.jobs_api.retrieve_annotations(job)
+        return annotations
 
     def _state_of_images(self, task: int) -> tuple[str | None, str]:
         """``finished``, ``failed``, ``queued`` or ``started``, None where none were sent; and the server's message."""
