@@ -214,4 +214,4 @@ def test_an_answer_that_is_taken_back_and_given_again_counts(sent: Sent) -> None
         labels = pa.concat_tables([labels, arrival.rows])
     last = [row for row in labels.to_pylist() if row["frame"] == 5]
     assert [len(row["boxes"]) for row in last] == [0, 1, 0]
-    assert ID == arrival.rows.to_pylist()[-1]["request"]
+    assert arrival.rows.to_pylist()[-1]["request"] == ID
