@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from hybridal_ray.oracles.cvat import CvatOracle
 from hybridal_ray.oracles.cvat_files import CvatFileOracle
 from hybridal_ray.oracles.files import FileOracle
 from hybridal_ray.oracles.interface import Oracle, WaitingOracle
@@ -11,6 +12,7 @@ from hybridal_ray.oracles.simulated import SimulatedAnnotator
 ORACLES: Mapping[str, Callable[..., Oracle]] = {"simulated": SimulatedAnnotator}
 WAITING_ORACLES: Mapping[str, Callable[..., WaitingOracle]] = {
     "files": FileOracle,
+    "cvat": CvatOracle,
     "cvat-files": CvatFileOracle,
     "label-studio": LabelStudioOracle,
 }

@@ -26,8 +26,7 @@ class CvatFileOracle:
         Raises:
             UserError: A class of the pool has the name of an answer.
         """
-        if clash := set(TAGS) & set(request.classes):
-            raise UserError(f"pool.json: classes: {clash.pop()!r} is the name of an answer; rename the class")
+        check_classes(request)
         archive, labels_file = (storage.join(request.directory, name) for name in (ARCHIVE, LABELS))
         if not storage.exists(archive):
             labels = json.dumps(cvat_labels(request), indent=1).encode()
@@ -46,6 +45,16 @@ class CvatFileOracle:
     def fetch(self, request: Request) -> Delivery | None:
         """See `WaitingOracle.fetch`: answers come in files."""
         return None
+
+
+def check_classes(request: Request) -> None:
+    """Checks that no class can be mistaken for another answer.
+
+    Raises:
+        UserError: A class of the pool has the name of an answer.
+    """
+    if clash := set(TAGS) & set(request.classes):
+        raise UserError(f"pool.json: classes: {clash.pop()!r} is the name of an answer; rename the class")
 
 
 def cvat_labels(request: Request) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from hybridal_ray.oracles.label_studio_project import (
     task_of,
 )
 from hybridal_ray.oracles.label_studio_server import LabelStudioServer
+from hybridal_ray.oracles.tool_server import check_patience
 from hybridal_ray.pool import storage
 from hybridal_ray.requests.request import Request
 
@@ -62,10 +63,7 @@ class LabelStudioOracle:
                 "oracle.options.document_root: is missing; expected the folder that the server serves files from "
                 "(its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT), with the run below it"
             )
-        if isinstance(tries, bool) or not isinstance(tries, int) or tries < 1:
-            raise UserError(f"oracle.options.tries: found {tries!r}, expected a whole number from 1")
-        if not isinstance(timeout_seconds, int | float) or not timeout_seconds > 0:
-            raise UserError(f"oracle.options.timeout_seconds: found {timeout_seconds!r}, expected a number above 0")
+        check_patience(tries, timeout_seconds)
         self._media = LocalMedia(str(document_root), server_root) if media == "local" else UriMedia(prefix, root)
         self._server = LabelStudioServer(url, timeout_seconds=timeout_seconds, tries=tries)
 

@@ -1,11 +1,12 @@
 """What an annotator sees in Label Studio: the form of a project, and the tasks that are shown in it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from hybridal_ray.oracles.checking import NO_ACTOR
+from hybridal_ray.oracles.told import known_of, place_of, why_picked
 from hybridal_ray.pool.ledger import CANNOT_TELL
 from hybridal_ray.requests.pictures import FALLBACK_FPS
 from hybridal_ray.requests.request import AskedFrame, AskedVideo, ProposedBox, Request
@@ -14,7 +15,6 @@ IMAGE, BOXES, OTHER, CLIP = "image", "actors", "answer", "clip"
 MODEL_VERSION = "hybridal"  # one for all rounds: the server pre-fills a task with the predictions of one version
 COLOURS = ("#d62728", "#1f77b4", "#2ca02c", "#ff7f0e", "#9467bd", "#17becf", "#e377c2", "#8c564b", "#bcbd22", "#7f7f7f")
 LONGEST_TITLE = 50  # what the server takes
-MOST_KNOWN = 12  # labels of other frames that are told
 INSTRUCTION = (
     "Draw a box around everybody who acts on the image, and name what they do; the clip beside it shows what happens "
     "around this moment. Boxes that are there already are the detector's: keep, move, or delete them. Where nobody "
@@ -78,10 +78,10 @@ def task_of(frame: AskedFrame, request: Request, address: Callable[[str], str]) 
         "image": address(frame.image),
         "clip": address(frame.clip),
         "fps": video.fps or FALLBACK_FPS,
-        "place": _place(frame, video),
+        "place": place_of(frame, video),
         "clip_place": _clip_place(frame, video),
-        "known": _known(video, frame.frame),
-        "why": _why(frame.why),
+        "known": known_of(video, frame.frame),
+        "why": why_picked(frame.why),
     }
     if not frame.proposed:
         return {"data": data}
@@ -108,34 +108,8 @@ def _region(proposed: ProposedBox, number: int, video: AskedVideo) -> dict[str, 
     }
 
 
-def _place(frame: AskedFrame, video: AskedVideo) -> str:
-    seconds = "" if frame.seconds is None else f", at {frame.seconds:.2f} s"
-    return f"{frame.video_id}: frame {frame.frame} of {video.num_frames}{seconds}"
-
-
 def _clip_place(frame: AskedFrame, video: AskedVideo) -> str:
     into = frame.frame - frame.clip_start
     return f"The clip around it: the image is its frame {into + 1}" + (
         f", {into / video.fps:.2f} s from its start" if video.fps > 0 else ""
     )
-
-
-def _known(video: AskedVideo, frame: int) -> str:
-    """The labels on the other frames of the video, those nearest in time first."""
-    if not video.labelled_frames:
-        return "No other frame of this video is labelled yet."
-    nearest = sorted(video.labelled_frames, key=lambda other: abs(other - frame))[:MOST_KNOWN]
-    told = []
-    for other in sorted(nearest):
-        names = sorted(box.class_name for box in video.known if box.frame == other)
-        told.append(f"frame {other}: {', '.join(names) or NO_ACTOR}")
-    return "Labelled already: " + "; ".join(told)
-
-
-def _why(why: Mapping[str, float | int | None]) -> str:
-    told = [
-        f"{name.replace('_', ' ')} {value:.3g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
-        for name, value in why.items()
-        if value is not None
-    ]
-    return "Picked because: " + ", ".join(told)

@@ -4,18 +4,13 @@ The token comes from the environment and stays in this file's client: it is in n
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from time import sleep
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from hybridal_ray.errors import UserError
-from hybridal_ray.oracles.interface import ToolUnreachable
+from hybridal_ray.oracles.tool_server import ToolServer, Trouble, checked_url, retry_after
 
 TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"
-FIRST_PAUSE = 1.0  # seconds, doubled with each further try
-LONGEST_PAUSE = 60.0  # of what a server may ask for by Retry-After
 PAGE = 200
 ONCE = {"max_retries": 0}  # the SDK would post again what the server may have done already
 
@@ -35,14 +30,9 @@ class LabelStudioServer:
     """
 
     def __init__(self, url: str, *, timeout_seconds: float, tries: int) -> None:
-        self.url = _checked(url)
-        self._tries = tries
-        token = os.environ.get(TOKEN_VARIABLE, "").strip()
-        if not token:
-            raise UserError(
-                f"oracle.name: label-studio: the environment variable {TOKEN_VARIABLE} is not set; it holds the token "
-                "of a user of the server (Account & Settings there), and is nowhere else"
-            )
+        self.url = checked_url(url, TOKEN_VARIABLE)
+        self._server = ToolServer(self.url, "label-studio", TOKEN_VARIABLE, tries)
+        token = self._server.token()
         try:
             import httpx
             from label_studio_sdk import LabelStudio
@@ -64,19 +54,7 @@ class LabelStudioServer:
             ToolUnreachable: It failed as often as is tried.
             UserError: The server refuses for good.
         """
-        reason = ""
-        for turn in range(self._tries):
-            try:
-                return step()
-            except self._breakdown as error:
-                reason, wait = f"{type(error).__name__}: {error}".rstrip(": "), 0.0
-            except self._refusal as error:
-                reason, wait = self._told(error), _retry_after(error.headers)
-            except (ValueError, TypeError, AttributeError) as error:
-                raise UserError(f"{self.url}: does not answer as Label Studio does: {type(error).__name__}") from error
-            if turn + 1 < self._tries:
-                sleep(min(max(FIRST_PAUSE * 2**turn, wait), LONGEST_PAUSE))
-        raise ToolUnreachable(f"{self.url}: {reason}, {self._tries} times")
+        return self._server.patiently(step, self._trouble)
 
     def project_of(self, mark: str, title: str) -> int | None:
         """The id of the project whose description begins with a mark; the oldest, should there be two."""
@@ -121,29 +99,15 @@ class LabelStudioServer:
         """The users' e-mail addresses, by their ids."""
         return {user.id: user.email for user in self._client.users.list(request_options=ONCE)}
 
-    def _told(self, error: Any) -> str:
-        """What a refusal is, unless it is for good."""
-        status = error.status_code
-        if status in (401, 403):
-            raise UserError(
-                f"{self.url}: refuses the token ({status}); expected in the environment variable {TOKEN_VARIABLE} a "
-                "token of a user who may make projects there"
-            ) from error
-        if status is not None and 300 <= status < 500 and status not in (408, 409, 425, 429):
-            raise UserError(f"{self.url}: {status}: {str(error.body)[:300]}") from error
-        return f"answers {status}" if status is None or status >= 300 else "gives an answer that is no JSON"
-
-
-def _checked(url: str) -> str:
-    parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-        raise UserError(f"oracle.options.url: found {url!r}, expected an address such as http://127.0.0.1:8080")
-    if parts.username or parts.password:
-        raise UserError(f"oracle.options.url: holds a name or a password; expected none, the token is {TOKEN_VARIABLE}")
-    return url.rstrip("/")
-
-
-def _retry_after(headers: Mapping[str, str] | None) -> float:
-    """Seconds that the server asks for; a date, which it may give instead, is left to the pauses of our own."""
-    told = next((value for name, value in (headers or {}).items() if name.lower() == "retry-after"), "")
-    return float(told) if told.isascii() and told.isdigit() else 0.0
+    def _trouble(self, error: Exception) -> Trouble | None:
+        """What an exception of the SDK means; see `ToolServer.patiently`."""
+        if isinstance(error, self._breakdown):
+            return Trouble(f"{type(error).__name__}: {error}".rstrip(": "))
+        if isinstance(error, self._refusal):
+            if error.status_code is not None and error.status_code >= 300:
+                return self._server.refusal(error.status_code, error.body, error.headers)
+            told = "answers None" if error.status_code is None else "gives an answer that is no JSON"
+            return Trouble(told, retry_after(error.headers))
+        if isinstance(error, ValueError | TypeError | AttributeError):
+            raise UserError(f"{self.url}: does not answer as Label Studio does: {type(error).__name__}") from error
+        return None

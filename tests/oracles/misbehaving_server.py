@@ -1,4 +1,4 @@
-"""A small server on a real socket that speaks as much of Label Studio's API as is used, and misbehaves as told."""
+"""Small servers on a real socket that speak as much of a tool's API as is used, and misbehave as told."""
 
 import json
 import re
@@ -6,36 +6,69 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 TOKEN = "c0ffee" * 6 + "beef"
+Server = TypeVar("Server", bound="Misbehaving")
 
 
-class MisbehavingServer:
-    """What is on the server, what it was asked, and how it takes the next requests.
+@dataclass(frozen=True)
+class Answer:
+    """An answer that is more than JSON with status 200."""
+
+    status: int
+    content: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Misbehaving:
+    """What a server was asked, and how it takes the next requests; what it holds is its subclasses'.
 
     Attributes:
-        projects: By id.
-        tasks: In the order of their import.
+        authorization: The header that it lets in.
         asked: Method and path of each request.
         moods: For the next requests, one each: a status; ``(status, seconds)`` with a Retry-After; ``hang``, which
             answers later than anyone waits; ``done, then STATUS``, which does what is asked and says it failed;
             ``hang up``, which closes the connection; ``html``, which answers 200 with a page. None behaves.
     """
 
+    authorization = ""
+
     def __init__(self) -> None:
-        self.projects: dict[int, dict[str, Any]] = {}
-        self.tasks: list[dict[str, Any]] = []
-        self.folders: list[str] = []
         self.asked: list[str] = []
         self.moods: list[Any] = []
         self.hang_seconds = 1.5
         self.url = ""
 
-    def answer(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> Any:
-        """What a server that behaves does."""
+    def answer(self, method: str, path: str, query: dict[str, list[str]], body: Any, headers: Message) -> Any:
+        """What a server that behaves does: JSON, or an `Answer`."""
+        raise NotImplementedError
+
+
+class MisbehavingServer(Misbehaving):
+    """Label Studio.
+
+    Attributes:
+        projects: By id.
+        tasks: In the order of their import.
+        folders: That it hands out.
+    """
+
+    authorization = f"Token {TOKEN}"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.projects: dict[int, dict[str, Any]] = {}
+        self.tasks: list[dict[str, Any]] = []
+        self.folders: list[str] = []
+
+    def answer(self, method: str, path: str, query: dict[str, list[str]], body: Any, headers: Message) -> Any:
+        if int(query.get("page", ["1"])[0]) > 1:
+            return Answer(404)  # how Label Studio ends a list
         if path == "/api/projects" and method == "GET":
             title = query["title"][0]
             return {"count": 1, "results": [p for p in self.projects.values() if title in p["title"]]}
@@ -61,13 +94,19 @@ class MisbehavingServer:
 
 @contextmanager
 def misbehaving_server() -> Iterator[MisbehavingServer]:
+    """Label Studio on 127.0.0.1 for the time of a block."""
+    with serving(MisbehavingServer()) as state:
+        yield state
+
+
+@contextmanager
+def serving(state: Server) -> Iterator[Server]:
     """A server on 127.0.0.1 for the time of a block."""
-    state = MisbehavingServer()
 
     class Handler(BaseHTTPRequestHandler):
         def handle_one(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
+            content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            is_json = content and "json" in self.headers.get("Content-Type", "")
             parts = urlsplit(self.path)
             path = parts.path.rstrip("/")
             state.asked.append(f"{self.command} {path}")
@@ -79,19 +118,22 @@ def misbehaving_server() -> Iterator[MisbehavingServer]:
                 return
             if mood == "html":
                 return self.say(200, b"<html>Sign in to the hotel's network</html>", {"Content-Type": "text/html"})
-            if self.headers.get("Authorization") != f"Token {TOKEN}":
+            if self.headers.get("Authorization") != state.authorization:
                 mood = 401
             done = isinstance(mood, str) and mood.startswith("done, then ")
-            query = parse_qs(parts.query)
-            if mood is None and int(query.get("page", ["1"])[0]) > 1:
-                mood = 404  # how Label Studio ends a list
-            content = state.answer(self.command, path, query, body) if mood is None or done else {}
-            status, headers = (int(mood.rpartition(" ")[2]) if done else mood or 200), {}
+            answer: Any = {}
+            if mood is None or done:
+                body = json.loads(content) if is_json else content
+                answer = state.answer(self.command, path, parse_qs(parts.query), body, self.headers)
+            if not isinstance(answer, Answer):
+                answer = Answer(200, answer)
+            status, headers = (int(mood.rpartition(" ")[2]) if done else mood or answer.status), answer.headers
             if isinstance(status, tuple):
                 status, headers = status[0], {"Retry-After": str(status[1])}
-            return self.say(status, json.dumps(content).encode(), {"Content-Type": "application/json", **headers})
+            told = b"" if answer.content is None else json.dumps(answer.content).encode()
+            return self.say(status, told, {"Content-Type": "application/json", **headers})
 
-        do_GET = do_POST = handle_one  # noqa: N815
+        do_GET = do_POST = do_PATCH = do_PUT = do_HEAD = handle_one  # noqa: N815
 
         def say(self, status: int, content: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)

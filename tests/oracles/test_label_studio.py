@@ -37,7 +37,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MisbehavingServer]:
 @pytest.fixture
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     taken: list[float] = []
-    monkeypatch.setattr("hybridal_ray.oracles.label_studio_server.sleep", taken.append)
+    monkeypatch.setattr("hybridal_ray.oracles.tool_server.sleep", taken.append)
     return taken
 
 
