@@ -15,7 +15,7 @@ SHIPPED = sorted(CONFIGS.glob("compare_*.yaml"))
 
 
 def test_there_are_shipped_comparisons() -> None:
-    names = ["compare_ablations", "compare_demo", "compare_jhmdb_21", "compare_losses"]
+    names = ["compare_ablations", "compare_demo", "compare_jhmdb_21", "compare_losses", "compare_noise"]
     assert [file.stem for file in SHIPPED] == names
 
 
