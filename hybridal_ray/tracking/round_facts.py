@@ -44,7 +44,10 @@ class Point:
 
 
 def curve_points(record: RoundRecord) -> list[Point]:
-    """What the parent run's curves gain by a round: budget, metrics, stage times; step = labelled frames."""
+    """What the parent run's curves gain by a round, with step = labelled frames.
+
+    Budget, metrics, those of the validation split as ``validation/…``, and stage times.
+    """
     budget = {
         "labelled_videos": record.labelled_videos,
         "labelled_frames": record.labelled_frames,
@@ -53,6 +56,7 @@ def curve_points(record: RoundRecord) -> list[Point]:
         "labour_seconds": record.labour_seconds,
     }
     metrics = {name: value for name, value in record.metrics.items() if name != "per_class"}
+    metrics |= {f"validation/{name}": value for name, value in record.validation.items() if name != "per_class"}
     seconds = {f"{stage}_seconds": value for stage, value in record.stage_seconds.items()}
     return list(_points({**budget, **metrics, **seconds}, record.labelled_frames))
 

@@ -39,6 +39,7 @@ class RoundRecord:
         labour_seconds: Modelled or measured seconds of labour, re-labelled frames counted again; None where no
             purchase of the ledger knows them.
         metrics: What ``evaluate/metrics.json`` holds, on the test split; empty before evaluation.
+        validation: The same of the validation split, where a stopping criterion has it measured; else empty.
         stage_seconds: Seconds of each stage that is done, in the order of `STAGES`.
         stage_summaries: The whole marker of each stage that is done.
         history: One dict an epoch of training: epoch, loss and its parts, learning_rate, seconds.
@@ -51,6 +52,7 @@ class RoundRecord:
     boxes: int
     labour_seconds: float | None
     metrics: Mapping[str, Any]
+    validation: Mapping[str, Any]
     stage_seconds: Mapping[str, float]
     stage_summaries: Mapping[str, Mapping[str, Any]]
     history: Sequence[Mapping[str, Any]]
@@ -196,13 +198,17 @@ def _read_round(run_root: str, index: int, labels: pa.Table, pool_frames: int) -
         percent_of_pool_frames=100.0 * frames / pool_frames if pool_frames else 0.0,
         boxes=sum(len(actors) for labelled in by_video.values() for actors in labelled.values()),
         labour_seconds=pc.sum(trained_on["seconds"]).as_py(),
-        metrics=storage.read_json(storage.join(directory, "evaluate", "metrics.json"))
-        if "evaluate" in summaries
-        else {},
+        metrics=_metrics(run_root, index, "evaluate"),
+        validation=_metrics(run_root, index, "validate"),
         stage_seconds={stage: float(summary["seconds"]) for stage, summary in summaries.items()},
         stage_summaries=summaries,
         history=_read_json_if("train" in summaries, storage.join(directory, "train", "history.json")) or [],
     )
+
+
+def _metrics(run_root: str, round_index: int, stage: str) -> dict[str, Any]:
+    location = storage.join(round_directory(run_root, round_index), stage, "metrics.json")
+    return _read_json_if(stage_is_done(run_root, round_index, stage), location) or {}
 
 
 def _marker(run_root: str, round_index: int, stage: str) -> str:

@@ -32,6 +32,18 @@ def test_curves_step_by_labelled_frames(finished_run: Path, squares: Pool) -> No
     assert Point("labour_seconds", 24.0, 8) in points
 
 
+def test_figures_of_validation_stand_beside_those_of_the_test_split(run: Path, squares: Pool) -> None:
+    storage.write_json(str(run / "rounds/001/validate/metrics.json"), {"frame_map@0.5": 0.75, "per_class": {}})
+    storage.write_json(str(run / "rounds/001/validate.done.json"), {"seconds": 3.0})
+    first, second = (
+        {point.name: (point.value, point.step) for point in curve_points(record)}
+        for record in read_rounds(str(run), squares)
+    )
+    assert second["validation/frame_map_at_0.5"] == (0.75, 8)
+    assert second["frame_map_at_0.5"] == (pytest.approx(0.512), 8)
+    assert not [name for name in first if name.startswith("validation")]
+
+
 def test_a_round_tells_classes_clusters_summaries_and_epochs(finished_run: Path, squares: Pool) -> None:
     record = read_rounds(str(finished_run), squares)[1]
     points = {(point.name, point.step): point.value for point in round_points(str(finished_run), record)}
