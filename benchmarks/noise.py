@@ -3,7 +3,7 @@
 ``python benchmarks/noise.py COMPARISON --out noise.png [--metric frame_map@0.5]``
 
 The abscissa is the N of the arms ``claus-noise-N``, 0 for ``claus``; the ordinate the figure of the last round, a dot a
-seed and a line through the means. The band is ``random`` with flawless labels, mean ± standard deviation over the seeds.
+seed and a line through the means. The band is ``random`` with flawless labels, mean ± standard deviation over seeds.
 """
 
 import argparse
@@ -55,11 +55,10 @@ def _draw(last: Mapping[str, Sequence[float]], metric: str) -> Figure | None:
         return None
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    flawless = np.array(last[REFERENCE])
-    axes.axhspan(*(flawless.mean() + np.array([-1, 1]) * flawless.std(ddof=1)), color=INK, alpha=0.08, linewidth=0)
-    axes.axhline(
-        flawless.mean(), color=INK, linestyle=(0, (4, 3)), linewidth=1.2, label=f"{REFERENCE}, flawless labels"
-    )
+    flawless = estimate(last[REFERENCE])
+    spread, dashes = flawless.deviation or 0.0, (0, (4, 3))
+    axes.axhspan(flawless.mean - spread, flawless.mean + spread, color=INK, alpha=0.08, linewidth=0)
+    axes.axhline(flawless.mean, color=INK, linestyle=dashes, linewidth=1.2, label=f"{REFERENCE}, flawless labels")
     ordered = sorted(levels)
     for level in ordered:
         axes.plot([level] * len(levels[level]), levels[level], "o", color=BLUE, markersize=4, alpha=0.5)
