@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from hybridal_ray.comparison.statistics import estimate
 from hybridal_ray.tracking.style import BLUE, INK, to_png
 
 STRATEGY, NOISY, REFERENCE = "claus", "claus-noise-", "random"
