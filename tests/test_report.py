@@ -15,7 +15,7 @@ from hybridal_ray.run_store import ROUND_STAGES, RunStore
 from hybridal_ray.stopping.criterion import End
 from hybridal_ray.stopping.end_file import keep_end
 
-FILES = {"train": "train/history.json", "evaluate": "evaluate/metrics.json"}
+FILES = {"validate": "validate/metrics.json", "train": "train/history.json", "evaluate": "evaluate/metrics.json"}
 
 
 def finish(store: RunStore, round_index: int | None, *names: str, frames: int = 4) -> None:

@@ -112,7 +112,7 @@ def test_finished_run_is_left_as_it_is(tiny_pool: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "field"),
     [
-        ({"training__learning_rate": 0.02}, "training.learning_rate was 0.01 and is now 0.02"),
+        ({"training__learning_rate": 0.02}, "training.learning_rate was 0.005 and is now 0.02"),
         ({"seed": 3}, "seed was 0 and is now 3"),
         ({"scoring__videos_per_chunk": 4}, "scoring.videos_per_chunk was 3 and is now 4"),
     ],

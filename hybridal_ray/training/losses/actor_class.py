@@ -43,7 +43,7 @@ def actors_of_clips(instances: Tensor, weights: Tensor, actor_classes: Tensor) -
     pixels = F.one_hot(instances.long(), actor_classes.shape[1] + 1)[..., 1:].to(weights.dtype)
     areas = pixels.sum(dim=(1, 2, 3))
     trust = (pixels * weights.unsqueeze(-1)).amax(dim=(1, 2, 3))
-    return ActorsOfClips(pixels, areas, trust, actor_classes, (areas > 0) & (actor_classes >= 0))
+    return ActorsOfClips(pixels, areas, trust, actor_classes, (trust > 0) & (actor_classes >= 0))
 
 
 def clip_classes(instances: Tensor, weights: Tensor, actor_classes: Tensor) -> Tensor:
