@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from hybridal_ray.errors import UserError
@@ -100,7 +101,7 @@ class CvatOracle:
         for planned in planned_tasks(request):
             task = _known(planned, there)
             if task is not None and not task.name.startswith(UNFINISHED):
-                taken, refused = server.patiently(lambda task=task: self._answers(task, labels, seen))  # type: ignore[misc]
+                taken, refused = server.patiently(partial(self._answers, task, labels, seen))
                 records += taken
                 unreadable += refused
         if seen != before:
