@@ -49,7 +49,9 @@ class DetectorConfig(Section):
     clip_frames: int = Field(8, ge=1, description="T.")
     clip_stride: int = Field(2, ge=1, description="Video frames from one frame of a clip to the next.")
     options: dict[str, Any] = Field(default_factory=dict, description="Further arguments of the detector.")
-    pretrained: str | None = Field(None, description="Weights that a fresh detector's encoder starts from.")
+    pretrained: str | None = Field(
+        None, description="Encoder weights, or a checkpoint, that a fresh detector starts from."
+    )
     allow_partial: bool = Field(False, description="Take what fits of them, and leave the rest as it is.")
     feature_cache: str | None = Field(None, description="Keeps a frozen encoder's features between rounds, below root.")
 

@@ -27,7 +27,7 @@ from hybridal_ray.scoring.pool_scorer import score_pool
 from hybridal_ray.scoring.shortcuts import Shortcuts
 from hybridal_ray.selection.request import measure_of
 from hybridal_ray.selection.strategies import build_strategy
-from hybridal_ray.training.seeding import pretrained_weights
+from hybridal_ray.training.first_weights import pretrained_weights
 from hybridal_ray.training.settings import ClusteringSettings, LossSettings, SamplingSettings
 from hybridal_ray.training.trainer import Workers, epoch_line, train_round
 

@@ -29,7 +29,7 @@ from hybridal_ray.scoring.pool_scorer import score_pool
 from hybridal_ray.scoring.shortcuts import Shortcuts
 from hybridal_ray.selection.score_batches import ScoreBatches, ScoreParts, ScoreTable
 from hybridal_ray.selection.strategies import build_strategy
-from hybridal_ray.training.seeding import pretrained_weights
+from hybridal_ray.training.first_weights import pretrained_weights
 
 PRETRAINED = "pretrained"
 OWN_LATENTS_SCHEMA = pa.schema(

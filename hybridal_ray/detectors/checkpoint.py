@@ -52,6 +52,11 @@ def choose_device(name: str) -> torch.device:
         raise UserError(f"device: {name!r} is no device of torch's; expected auto, cpu or cuda") from error
 
 
+def is_checkpoint(directory: str) -> bool:
+    """Whether a checkpoint, and not something else, is at a path or URI."""
+    return storage.exists(storage.join(directory, SPEC_FILE))
+
+
 def save_detector(directory: str, spec: DetectorSpec, weights: Mapping[str, Tensor], centres: Tensor | None) -> None:
     """Writes a checkpoint; the specification last, so that a half-written one is never taken for whole.
 
