@@ -53,14 +53,9 @@ class ClusterVideos:
         balance_classes: bool = False,
     ) -> None:
         refuse_not_counts({"clusters": 1 if clusters is None else clusters, "restarts": restarts})
-        if inside not in get_args(Inside) or (balance_classes and inside == "random"):
-            raise UserError(
-                f"selection.options.inside: found {inside!r} beside balance_classes={balance_classes}, expected "
-                "uncertainty, or random without balanced classes"
-            )
         self.clusters = clusters
         self.restarts = restarts
-        self.inside = inside
+        self.inside = inside_or_refused(inside, balance_classes)
         self.balance_classes = balance_classes
         self.columns: Sequence[str] = () if inside == "random" else ("video_score",)
         if balance_classes:
@@ -120,6 +115,16 @@ def clusters_of(
             told.add(video_ids, nearest)
             found[pc.index_in(video_ids, value_set=ids).to_numpy()] = nearest
     return found
+
+
+def inside_or_refused(inside: Inside, balance_classes: bool = False) -> Inside:
+    """The option as it is, or a UserError where it is unknown or does not go with balanced classes."""
+    if inside not in get_args(Inside) or (balance_classes and inside == "random"):
+        raise UserError(
+            f"selection.options.inside: found {inside!r} beside balance_classes={balance_classes}, expected "
+            "uncertainty, or random without balanced classes"
+        )
+    return inside
 
 
 def refuse_not_counts(options: dict[str, int]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from hybridal_ray.selection.pool_rows import PoolRows, read_pool, rows_by_id
 from hybridal_ray.selection.purchase import PickedVideo, interleave, purchase
 from hybridal_ray.selection.request import Selection, SelectionRequest, frame_budget
-from hybridal_ray.selection.rules import FrameRule, Lot, OpenVideo, VideoRule
+from hybridal_ray.selection.rules import FrameRule, Lot, OpenVideo, VideoRule, reads_videos
 
 
 class Combined:
@@ -27,7 +27,7 @@ class Combined:
         self.frames = frames
         self.measure = measure
         self.needs_scores = videos.needs_scores or bool(frames.columns)
-        self.needs_videos = frames.needs_videos or not self.needs_scores
+        self.needs_videos = frames.needs_videos or reads_videos(videos) or not self.needs_scores
         self.budget_in_frames = frames.whole_videos
 
     def select(self, request: SelectionRequest) -> Selection:

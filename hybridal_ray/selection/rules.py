@@ -28,6 +28,9 @@ class VideoRule(Protocol):
         needs_scores: Whether there must have been a scoring pass (or, before the first round, latents).
         columns: Of `SCORES_SCHEMA`, those that `PoolRows.table` shall hold. A video that has none of one of them cannot
             be bought, and where ``latent`` is among them, a video without it is left out altogether.
+
+    One more attribute may be there:
+        needs_videos: Whether it reads `SelectionRequest.videos`; no such attribute says no.
     """
 
     needs_scores: bool
@@ -41,6 +44,11 @@ class VideoRule(Protocol):
             early has been shared out evenly.
         """
         ...
+
+
+def reads_videos(rule: VideoRule) -> bool:
+    """Whether a video rule needs `SelectionRequest.videos`."""
+    return bool(getattr(rule, "needs_videos", False))
 
 
 @dataclass(frozen=True)

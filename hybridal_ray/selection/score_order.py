@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from hybridal_ray.selection.class_balance import balanced_order
+from hybridal_ray.selection.balancing import balanced_order
 from hybridal_ray.selection.latents import list_matrix
 from hybridal_ray.selection.pool_rows import Places, PoolRows
 

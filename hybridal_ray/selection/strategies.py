@@ -23,6 +23,7 @@ from hybridal_ray.selection.random_videos import RandomVideos, equidistant
 from hybridal_ray.selection.request import Selection, SelectionRequest, Strategy
 from hybridal_ray.selection.rules import VideoRule
 from hybridal_ray.selection.scheduled import Scheduled
+from hybridal_ray.selection.source_videos import SourceVideos, sources
 from hybridal_ray.selection.typical_videos import TypicalVideos, typiclust
 from hybridal_ray.selection.uncertain_videos import (
     UncertainVideos,
@@ -38,6 +39,7 @@ VIDEO_RULES: Mapping[str, Callable[..., VideoRule]] = {
     "clusters": ClusterVideos,
     "core_set": CoreSetVideos,
     "random": RandomVideos,
+    "sources": SourceVideos,
     "typical": TypicalVideos,
     "uncertainty": UncertainVideos,
 }
@@ -102,6 +104,7 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
     "proximity": ProximityAware,
     "random": Random,
     "scheduled": scheduled,
+    "sources": sources,
     "typiclust": typiclust,
     "uncertainty": uncertainty,
 }

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_pools import RELAXED, make_request, make_video, score_row
 
-from hybridal_ray.selection.class_balance import balanced_order
+from hybridal_ray.selection.balancing import balanced_order
 from hybridal_ray.selection.strategies import run_strategy
 
 

@@ -1,0 +1,71 @@
+"""Videos of all sources alike: CLAUS where the clusters are known beforehand."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridal_ray.selection.balancing import balanced_order
+from hybridal_ray.selection.cluster_videos import Inside, inside_or_refused
+from hybridal_ray.selection.combined import Combined
+from hybridal_ray.selection.frame_rules import frame_rule
+from hybridal_ray.selection.pool_rows import Places, PoolRows
+from hybridal_ray.selection.request import SelectionRequest
+from hybridal_ray.selection.rules import Lot
+from hybridal_ray.selection.score_order import by_score
+
+
+class SourceVideos:
+    """The next video is always of a source of which the fewest are labelled or chosen, the most uncertain of those.
+
+    Clips of one source (one camera, one film) resemble each other, and a pool's tables tell which they are, so what
+    deep clustering is to find need not be guessed. Unlike the shares of `ClusterVideos`, those of large sources are
+    no larger, and what earlier rounds bought counts. Cost: that of `UncertainVideos`, or none and no scoring pass for
+    ``inside: random``; O(V log V).
+
+    Args:
+        inside: Who is taken in a source, and which of the sources with the fewest comes first: ``uncertainty`` or
+            ``random``.
+
+    Raises:
+        UserError: The option makes no sense.
+    """
+
+    needs_videos = True
+
+    def __init__(self, inside: Inside = "uncertainty") -> None:
+        self.inside = inside_or_refused(inside)
+        self.needs_scores = inside == "uncertainty"
+        self.columns: Sequence[str] = ("video_score",) if self.needs_scores else ()
+
+    def choose(self, pool: PoolRows, request: SelectionRequest) -> list[Lot]:
+        """See `VideoRule`."""
+        sources = _sources(pool, request)
+        rng = np.random.default_rng(request.seed)
+        held = np.bincount(sources[pool.labelled], minlength=int(sources.max(initial=0)) + 1)
+        lots = []
+        for places, count in pool.kinds(request):
+            ranked = by_score(pool, places, balance_classes=False) if self.needs_scores else _shuffled(places, rng)
+            lots.append(Lot(balanced_order(ranked, sources, held)[:count]))
+        return lots
+
+
+def sources(inside: Inside = "uncertainty", frames: str = "scored") -> Combined:
+    """Strategy ``sources``: the most uncertain videos, as many of each source.
+
+    Stratified sampling (Neyman, *On the Two Different Aspects of the Representative Method*, JRSS 1934) with the
+    uncertainty of Rana and Rawat, CVPR 2023, inside. Cost: as `SourceVideos`.
+    """
+    return Combined(SourceVideos(inside), frame_rule(frames))
+
+
+def _sources(pool: PoolRows, request: SelectionRequest) -> npt.NDArray[np.int64]:
+    """(V,), the number of each video's source among the sources of the pool in the order of their names."""
+    group_of = {video.video_id: video.group for video in request.videos}
+    number_of = {group: number for number, group in enumerate(sorted(set(group_of.values())))}
+    ids = pool.table["video_id"].to_pylist()
+    return np.array([number_of[group_of[video_id]] for video_id in ids], dtype=np.int64)
+
+
+def _shuffled(places: Places, rng: np.random.Generator) -> list[int]:
+    return [int(place) for place in rng.permutation(places)]
