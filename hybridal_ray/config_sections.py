@@ -93,9 +93,10 @@ class TrainingConfig(Section):
 
     epochs: int = Field(10, ge=1)
     steps_per_epoch: PositiveInt | Literal["auto"] = Field(
-        100, description="auto: as many as `clips_per_video` takes, so that training grows with the labels."
+        100, description="auto: as many as the labels take, so that training grows with them."
     )
     clips_per_video: int = Field(8, ge=1, description="Clips of each labelled video in an epoch of `auto` length.")
+    clips_per_frame: float | None = Field(None, gt=0, description="Of each labelled frame, instead of each video.")
     batch_size: int = Field(8, ge=1, description="Clips in a step, over all workers.")
     accumulate: int = Field(1, ge=1, description="Parts that a worker's share is run in; lowers its memory.")
     optimiser: Literal["adamw", "adam"] = "adamw"

@@ -12,7 +12,7 @@ from hybridal_ray.detectors.building import settled_spec
 from hybridal_ray.detectors.interface import DetectorSpec
 from hybridal_ray.dispatch import ActorPlan
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool.ledger import labels_of_tubes
+from hybridal_ray.pool.ledger import LabelCounts, labels_of_tubes
 from hybridal_ray.pool.tables import Pool
 from hybridal_ray.scoring.uncertainty import COMPARE_PASSES, Measure
 from hybridal_ray.scoring.video_scoring import UncertaintySettings
@@ -40,16 +40,19 @@ def detector_spec(config: Config, num_classes: int) -> DetectorSpec:
     return settled_spec(plain(DetectorSpec, config.detector, num_classes=num_classes))
 
 
-def optimiser_settings(config: Config, labelled_videos: int) -> OptimiserSettings:
+def optimiser_settings(config: Config, labelled: LabelCounts) -> OptimiserSettings:
     """Length and speed of a round's training.
 
     Args:
         config: The run.
-        labelled_videos: Videos with labels, which decide the length of an epoch where the configuration leaves it open.
+        labelled: What has labels, which decides the length of an epoch where the configuration leaves it open.
     """
     training, steps = config.training, config.training.steps_per_epoch
     if steps == "auto":
-        steps = max(math.ceil(labelled_videos * training.clips_per_video / training.batch_size), 1)
+        clips: float = labelled.videos * training.clips_per_video
+        if training.clips_per_frame is not None:
+            clips = labelled.frames * training.clips_per_frame
+        steps = max(math.ceil(clips / training.batch_size), 1)
     return plain(OptimiserSettings, training, steps_per_epoch=steps)
 
 

@@ -49,7 +49,7 @@ class DetectorStages:
 
         def work() -> dict[str, Any]:
             labels = self._run.labels(round_index)
-            optimiser = optimiser_settings(config, len(ledger.labels_by_video(labels)))
+            optimiser = optimiser_settings(config, ledger.label_counts(labels))
             summary = train_round(
                 spec=detector_spec(config, len(self._run.pool.classes)),
                 videos=self._run.videos,

@@ -23,7 +23,7 @@ from hybridal_ray.config_values import (
 from hybridal_ray.detectors.interface import DetectorSpec
 from hybridal_ray.dispatch import ActorPlan
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool.ledger import labels_by_video
+from hybridal_ray.pool.ledger import LabelCounts, labels_by_video
 from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool
 from hybridal_ray.scoring.shortcuts import Shortcuts
 from hybridal_ray.training.settings import LossSettings, OptimiserSettings, SamplingSettings
@@ -154,11 +154,20 @@ def tiny(scoring: dict[str, Any]) -> Config:
 @pytest.mark.parametrize(("labelled", "steps"), [(0, 1), (1, 1), (4, 3), (170, 128)])
 def test_an_epoch_of_automatic_length_grows_with_the_labelled_videos(labelled: int, steps: int) -> None:
     training = {"steps_per_epoch": "auto", "clips_per_video": 6, "batch_size": 8, "epochs": 3}
-    found = optimiser_settings(parse_config({**TREE, "training": training, "detector": {}}, "here"), labelled)
+    config = parse_config({**TREE, "training": training, "detector": {}}, "here")
+    found = optimiser_settings(config, LabelCounts(labelled, 1000))
     assert (found.epochs, found.steps_per_epoch) == (3, steps)
+
+
+@pytest.mark.parametrize(("labelled", "steps"), [(0, 1), (1, 1), (6, 2), (680, 128)])
+def test_or_with_the_labelled_frames_however_many_videos_they_are_in(labelled: int, steps: int) -> None:
+    training = {"steps_per_epoch": "auto", "clips_per_frame": 1.5, "clips_per_video": 50, "batch_size": 8}
+    config = parse_config({**TREE, "training": training, "detector": {}}, "here")
+    assert {optimiser_settings(config, LabelCounts(videos, labelled)).steps_per_epoch for videos in (1, 9)} == {steps}
 
 
 def test_an_epoch_of_a_given_length_does_not() -> None:
     training = {"steps_per_epoch": 55, "clips_per_video": 6}
     config = parse_config({**TREE, "training": training, "detector": {}}, "here")
-    assert {optimiser_settings(config, labelled).steps_per_epoch for labelled in (0, 3, 1000)} == {55}
+    found = {optimiser_settings(config, LabelCounts(labelled, 9)).steps_per_epoch for labelled in (0, 3, 1000)}
+    assert found == {55}

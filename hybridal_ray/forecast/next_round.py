@@ -12,6 +12,7 @@ from hybridal_ray.forecast.purchase import ASSUMPTION, Purchase, after, planned,
 from hybridal_ray.forecast.run_trial import Trial
 from hybridal_ray.labelling import expected_cost, goes_unmeasured
 from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool.ledger import LabelCounts
 from hybridal_ray.pool.tables import Pool, Video
 from hybridal_ray.run_budget import RunBudget
 from hybridal_ray.run_end import validates_apart
@@ -74,7 +75,8 @@ def forecast_next_round(config: Config, pool: Pool) -> Forecast:
     while store.stage(index, "select").done:
         index += 1
     to_label, asks_for = _purchases(config, store, videos, labels, index)
-    labelled = min(len(ledger.labels_by_video(labels)) + to_label.videos, len(videos))
+    so_far = ledger.label_counts(labels)
+    labelled = LabelCounts(min(so_far.videos + to_label.videos, len(videos)), so_far.frames + to_label.frames)
     stages, notes = _stages(config, pool, store, videos, labelled, index)
     if not len(labels):
         notes.insert(0, ASSUMPTION)
@@ -116,11 +118,11 @@ def _purchases(
 
 
 def _stages(
-    config: Config, pool: Pool, store: RunStore, videos: Sequence[Video], labelled: int, index: int
+    config: Config, pool: Pool, store: RunStore, videos: Sequence[Video], labelled: LabelCounts, index: int
 ) -> tuple[list[StageForecast], list[str]]:
     """The stages of a round that are not done yet, and what is assumed of them.
 
-    At its training, `labelled` videos have labels.
+    At its training, `labelled` is what has labels.
     """
     trial = Trial(config, pool, labelled)
     forecasts = []
@@ -152,7 +154,7 @@ def _stage_names(config: Config, pool: Pool) -> list[str]:
 
 
 def _scale(
-    config: Config, videos: Sequence[Video], labelled: int, name: str, found: FinishedStage, index: int
+    config: Config, videos: Sequence[Video], labelled: LabelCounts, name: str, found: FinishedStage, index: int
 ) -> tuple[float, str]:
     """How much more the next round has to do than the one that was timed, and how that is told."""
     if name == "train" and found.steps:

@@ -28,6 +28,7 @@ from hybridal_ray.forecast.trial import (
     spread,
     torch_threads,
 )
+from hybridal_ray.pool.ledger import LabelCounts
 from hybridal_ray.pool.tables import Pool, Video
 from hybridal_ray.run_end import VALIDATION
 from hybridal_ray.scoring.pool_scorer import score_pool
@@ -52,13 +53,13 @@ class Trial:
     Args:
         config: The run.
         pool: Its pool.
-        labelled: Videos that have labels when the round is trained.
+        labelled: What has labels when the round is trained.
 
     Attributes:
         notes: What was assumed in the measurements so far.
     """
 
-    def __init__(self, config: Config, pool: Pool, labelled: int) -> None:
+    def __init__(self, config: Config, pool: Pool, labelled: LabelCounts) -> None:
         self.notes: list[str] = []
         self._labelled = labelled
         self._config = config

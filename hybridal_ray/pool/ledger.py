@@ -139,6 +139,25 @@ def labels_by_video(labels: pa.Table) -> dict[str, VideoLabels]:
     return dict(by_video)
 
 
+@dataclass(frozen=True)
+class LabelCounts:
+    """How much is labelled.
+
+    Attributes:
+        videos: With at least one labelled frame.
+        frames: In all of them.
+    """
+
+    videos: int
+    frames: int
+
+
+def label_counts(labels: pa.Table) -> LabelCounts:
+    """How much `labels_by_video` finds."""
+    by_video = labels_by_video(labels)
+    return LabelCounts(len(by_video), sum(map(len, by_video.values())))
+
+
 def labelled_frames(labels: pa.Table) -> dict[str, tuple[int, ...]]:
     """Which frames are answered, by video, ascending: all that scoring and selection may know of labels.
 

@@ -60,6 +60,8 @@ def test_the_last_row_of_a_frame_counts(purchases: list[list[dict]]) -> None:
                 for box in boxes
             )
     assert ledger.labelled_frames(labels) == {video_id: tuple(sorted(frames)) for video_id, frames in expected.items()}
+    counts = ledger.label_counts(labels)
+    assert (counts.videos, counts.frames) == (len(expected), sum(len(frames) for frames in expected.values()))
 
 
 def row_of(frame: int, boxes: list[dict], round_index: int = 0) -> dict:
