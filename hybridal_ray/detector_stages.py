@@ -31,6 +31,8 @@ from hybridal_ray.training.first_weights import pretrained_weights
 from hybridal_ray.training.settings import ClusteringSettings, LossSettings, SamplingSettings
 from hybridal_ray.training.trainer import Workers, epoch_line, train_round
 
+BUDGET_SPENT = "the budget leaves nothing to buy"
+
 
 class DetectorStages:
     """See the module's docstring.
@@ -83,12 +85,14 @@ class DetectorStages:
 
     def score(self, round_index: int) -> None:
         """Scores every video of the training split by Monte Carlo Dropout; labelled ones for their latents."""
-        config = self._run.config
+        config, stage = self._run.config, self._run.store.stage(round_index, "score")
+        spent = self._run.frames_left(round_index) == 0
 
         def work() -> dict[str, Any]:
             strategy = build_strategy(config.selection.strategy, config.selection.options)
-            if not strategy.needs_scores:
-                return {"videos": 0, "failed": {}, "skipped": f"{config.selection.strategy} needs no scores"}
+            if not strategy.needs_scores or spent:
+                reason = BUDGET_SPENT if strategy.needs_scores else f"{config.selection.strategy} needs no scores"
+                return {"videos": 0, "failed": {}, "skipped": reason}
             scoring, tell = config.scoring, self._run.now_and_then(f"round {round_index}: score")
             summary = score_pool(
                 seeded_part(self._run.videos, scoring.pool_fraction, run_seed=config.seed, round_index=round_index),
@@ -114,7 +118,9 @@ class DetectorStages:
                 "mean_uncertainty": mean_uncertainty(self._run.directory(round_index, "scores")),
             }
 
-        self._run.stage(round_index, "score", work)
+        # A budget that was raised since may buy by scores that the former one needed none of.
+        raised = stage.done and stage.summary().get("skipped") == BUDGET_SPENT and not spent
+        self._run.stage(round_index, "score", work, anew=raised)
 
     def _measure(self, round_index: int, name: str, split: str) -> None:
         config = self._run.config

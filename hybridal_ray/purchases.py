@@ -7,6 +7,7 @@ from hybridal_ray.detectors.checkpoint import load_detector
 from hybridal_ray.labelling import Patience, expected_cost, label_purchase
 from hybridal_ray.oracles.own_labels import begin_with_own_labels, own_labels
 from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool.round_tables import SELECTION_SCHEMA
 from hybridal_ray.run_budget import RunBudget
 from hybridal_ray.run_stages import START, RunStages
 from hybridal_ray.selection.request import Selection, SelectionRequest
@@ -58,6 +59,8 @@ class Purchases:
         config, budget = self._run.config, self._run.config.budget
 
         def work() -> dict[str, Any]:
+            if self._run.frames_left(round_index) == 0:  # nor is there a scoring pass
+                return self._keep(round_index, Selection(SELECTION_SCHEMA.empty_table()))
             request = self._request(
                 round_index,
                 budget.videos_per_round,
@@ -100,7 +103,7 @@ class Purchases:
         budget, labels = self._run.config.budget, self._run.labels(round_index)
         labelled = ledger.labelled_frames(labels)
         left = [budget.max_frames_per_round] if round_index is not None else []
-        left.append(plain(RunBudget, budget).frames_left(labels))
+        left.append(self._run.frames_left(round_index))
         return SelectionRequest(
             videos=self._run.videos,
             labelled=labelled,

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hybridal_ray.config import Config
+from hybridal_ray.config_values import plain
 from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.tables import Pool
+from hybridal_ray.run_budget import RunBudget
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.video_rows import VideoRows
 
@@ -67,6 +69,10 @@ class RunStages:
         """The labels that a round may know: those bought for it and before it, none at the start."""
         bought = ledger.read(self.store.root)
         return bought.filter(pc.field("round") <= (-1 if round_index is None else round_index))
+
+    def frames_left(self, round_index: int | None) -> int | None:
+        """Frames that the run may still buy at the end of a round; None where that has no bound."""
+        return plain(RunBudget, self.config.budget).frames_left(self.labels(round_index))
 
     def directory(self, round_index: int | None, name: str) -> str:
         """Where a stage of a round leaves what it makes."""

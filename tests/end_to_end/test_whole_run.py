@@ -130,6 +130,7 @@ def test_spent_budget_ends_the_run_and_a_larger_one_continues_it(
     run, lines = run_tiny(tmp_path, tiny_pool, budget__max_frames=15)
     assert lines[-1] == "round 0: the run ends here, by frames: the budget of 15 frames leaves nothing to buy"
     assert (picks(run, 0), len(labelled(run))) == ([], 15)
+    assert not (run / "rounds/000/scores").exists()  # a pass over the pool for nothing
     run_tiny(tmp_path, tiny_pool, budget__max_frames=31)
     assert outcome(run) == outcome(undisturbed)
 
