@@ -1,6 +1,6 @@
 """The sections of the configuration. Every constant of the paper has its value here and nowhere else."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
@@ -32,13 +32,20 @@ class BudgetConfig(Section):
 
     start_videos: CountOrAll = Field(12, description="Videos labelled before the first round, at random.")
     start_frames_per_video: CountOrAll = Field(4, description="Frames labelled in each of them, at random.")
-    videos_per_round: int = Field(12, ge=1, description="Videos bought in a round; the paper adds 5 % of them.")
+    videos_per_round: PositiveInt | Annotated[list[PositiveInt], Field(min_length=1)] = Field(
+        12, description="Videos bought in a round, or in each, the last number again and again; the paper adds 5 %."
+    )
     frames_per_video: int = Field(4, ge=1, description="A: frames bought in, and averaged into the score of, a video.")
     max_frames_per_round: int | None = Field(None, ge=1, description="No round buys more frames than this.")
     max_frames: int | None = Field(None, ge=1, description="The run ends when this many frames are labelled.")
     max_videos: int | None = Field(None, ge=1, description="The run ends when this many videos have labels.")
     max_seconds: float | None = Field(None, gt=0, description="The run ends when this much labour is used up.")
     revisit_fraction: float = Field(0.0, ge=0, le=1, description="Share of a round's videos that have labels already.")
+
+    def videos_in(self, round_index: int) -> int:
+        """Videos that a round buys at its end."""
+        videos = self.videos_per_round
+        return videos if isinstance(videos, int) else videos[min(round_index, len(videos) - 1)]
 
 
 class DetectorConfig(Section):

@@ -63,7 +63,7 @@ class Purchases:
                 return self._keep(round_index, Selection(SELECTION_SCHEMA.empty_table()))
             request = self._request(
                 round_index,
-                budget.videos_per_round,
+                budget.videos_in(round_index),
                 budget.frames_per_video,
                 scores=ScoreParts(self._run.directory(round_index, "scores")),
                 centres=load_detector(self._run.checkpoint(round_index)).centres,

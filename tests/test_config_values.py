@@ -171,3 +171,17 @@ def test_an_epoch_of_a_given_length_does_not() -> None:
     config = parse_config({**TREE, "training": training, "detector": {}}, "here")
     found = {optimiser_settings(config, LabelCounts(labelled, 9)).steps_per_epoch for labelled in (0, 3, 1000)}
     assert found == {55}
+
+
+@pytest.mark.parametrize(
+    ("written", "bought"), [(7, [7, 7, 7, 7]), ([5], [5, 5, 5, 5]), ([5, 9], [5, 9, 9, 9]), ([5, 9, 2], [5, 9, 2, 2])]
+)
+def test_every_round_may_buy_from_a_number_of_videos_of_its_own(written: Any, bought: list[int]) -> None:
+    budget = parse_config({**TREE, "budget": {"videos_per_round": written}}, "here").budget
+    assert [budget.videos_in(round_index) for round_index in range(4)] == bought
+
+
+@pytest.mark.parametrize("written", [0, [], [5, 0], "all"])
+def test_no_round_buys_from_no_video(written: Any) -> None:
+    with pytest.raises(UserError, match=r"budget\.videos_per_round"):
+        parse_config({**TREE, "budget": {"videos_per_round": written}}, "here")

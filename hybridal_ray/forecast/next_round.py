@@ -103,7 +103,7 @@ def _purchases(
         picks = storage.read_table(storage.join(selected.directory, "selection.parquet"))
         to_label = priced(picks, labels, cost, picked=True)
     elif index:  # it picked nothing; a budget that was raised since may let it pick
-        to_label = plan(section.videos_per_round, section.frames_per_video, section.max_frames_per_round, budget)
+        to_label = plan(section.videos_in(index - 1), section.frames_per_video, section.max_frames_per_round, budget)
     else:
         longest = max(video.num_frames for video in videos)
         to_label = plan(
@@ -113,7 +113,7 @@ def _purchases(
             budget,
         )
     next_budget = after(budget, to_label)
-    asks_for = plan(section.videos_per_round, section.frames_per_video, section.max_frames_per_round, next_budget)
+    asks_for = plan(section.videos_in(index), section.frames_per_video, section.max_frames_per_round, next_budget)
     return to_label, asks_for
 
 
