@@ -51,7 +51,7 @@ def predict(
     )
     rendered = [] if render is None else _render(videos, rates, known, checkpoint, out, render, min_score)
     told = {"predictions": out, "videos": len(videos), **summary, "rendered": rendered}
-    print(json.dumps(told, indent=1) if as_json else "\n".join(f"{name}: {value}" for name, value in told.items()))
+    print(json.dumps(told, indent=1) if as_json else "\n".join(_lines(told, render)))
 
 
 def detection_settings(overrides: list[str]) -> Any:
@@ -74,6 +74,13 @@ def detection_settings(overrides: list[str]) -> Any:
         field = problem["loc"][0]
         raise UserError(f"--set {field}={fields.get(str(field))}: {problem['msg']}") from error
     return plain(DetectionSettings, section)
+
+
+def _lines(told: dict[str, Any], folder: str | None) -> list[str]:
+    """What came of it, for a person: a line a fact, and one for each video that failed."""
+    lines = [f"{name}: {told[name]}" for name in told if name not in ("failed", "rendered")]
+    lines += [f"failed: {video_id}: {reason}" for video_id, reason in told["failed"].items()]
+    return lines + ([] if folder is None else [f"rendered: {len(told['rendered'])} videos in {folder}"])
 
 
 def _videos(pool: Pool | None, split: str, files: list[Path]) -> tuple[list[Video], dict[str, float]]:

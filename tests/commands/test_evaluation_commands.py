@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hybridal_ray import cli
+from hybridal_ray.commands import predict
 from hybridal_ray.detectors.checkpoint import save_detector
 from hybridal_ray.detectors.interface import DetectorSpec
 from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, save_pool
@@ -90,6 +91,26 @@ def test_plain_files_are_predicted_and_rendered(hybridal, pool, tmp_path):
     assert told["rows"] == len(pq.read_table(tmp_path / "p.parquet"))
     assert [Path(rendered).name for rendered in told["rendered"]] == ["test-clips-a.mp4.mp4"]
     assert Path(told["rendered"][0]).stat().st_size > 0
+
+
+def test_a_person_is_told_a_line_a_fact(hybridal, pool, tmp_path):
+    file, predictions = pool / "test-clips-a.mp4", tmp_path / "p.parquet"
+    arguments = ("--checkpoint", pool / "checkpoint", "--video", file, "--out", predictions)
+    code, out, err = hybridal("predict", *arguments, "--render", tmp_path / "seen")
+    assert code == 0, err
+    rows = len(pq.read_table(predictions))
+    seen = f"rendered: 1 videos in {tmp_path}/seen"
+    assert out.splitlines() == [f"predictions: {predictions}", "videos: 1", f"rows: {rows}", seen]
+
+
+def test_a_person_is_told_of_each_video_that_failed():
+    told = {"predictions": "p.parquet", "videos": 3, "rows": 7, "failed": {"a": "cannot be decoded"}, "rendered": []}
+    assert predict._lines(told, None) == [
+        "predictions: p.parquet",
+        "videos: 3",
+        "rows: 7",
+        "failed: a: cannot be decoded",
+    ]
 
 
 def evaluated(hybridal, *arguments):
