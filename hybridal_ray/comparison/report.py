@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hybridal_ray.comparison.answer import Answer, Question, answer
+from hybridal_ray.comparison.answer import Answer, Question
+from hybridal_ray.comparison.answering import answer
 from hybridal_ray.comparison.comparison_file import Comparison
 from hybridal_ray.comparison.figures import figures_of
 from hybridal_ray.comparison.page import render_page

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from hybridal_ray.comparison.answer import Answer, Question, answer
+from hybridal_ray.comparison.answer import Answer, Question
+from hybridal_ray.comparison.answering import answer
 from hybridal_ray.comparison.comparison_file import FULL
 from hybridal_ray.comparison.results import Curve
 

@@ -10,7 +10,8 @@ import pytest
 from small_pool import begin_run
 from tiny_comparisons import tiny_comparison
 
-from hybridal_ray.comparison.answer import Question, answer
+from hybridal_ray.comparison.answer import Question
+from hybridal_ray.comparison.answering import answer
 from hybridal_ray.comparison.comparison_file import FULL
 from hybridal_ray.comparison.report import Report, render, report_on, report_on_runs, write
 from hybridal_ray.comparison.results import Curve

@@ -1,0 +1,155 @@
+"""How a comparison is answered: from the curves of its runs and nothing else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hybridal_ray.comparison.answer import Answer, ArmAnswer, Difference, MeanPoint, MetricAnswer, Need, Question
+from hybridal_ray.comparison.comparison_file import FULL
+from hybridal_ray.comparison.results import Curve
+from hybridal_ray.comparison.statistics import Estimate, area, budget_for, common_range, estimate, value_at
+
+TOLERANCE = 0.02  # by which a run may fall short of a budget and still be compared at it
+
+
+def answer(question: Question, curves: Sequence[Curve]) -> Answer:
+    """Works the answer out.
+
+    Mean curves are of all runs, as far as they are. Areas, differences and needs are of finished runs alone, since a
+    run under way has not had its chance yet.
+
+    Args:
+        question: What is asked.
+        curves: One a run; runs that are not there or have no round yet do no harm.
+    """
+    return Answer(question, curves, {name: _of_metric(question, curves, name) for name in question.metrics})
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A curve under one metric, without rounds that have no such figure."""
+
+    seed: int
+    rounds: list[int]
+    frames: list[float]
+    percent: list[float]
+    seconds: list[float] | None
+    values: list[float]
+
+
+def _line(curve: Curve, metric: str) -> _Line:
+    values = curve.values.get(metric, ())
+    known = [index for index, value in enumerate(values) if value is not None]
+    seconds = [second for index in known if (second := curve.seconds[index]) is not None]
+    return _Line(
+        curve.seed,
+        known,
+        [float(curve.frames[index]) for index in known],
+        [curve.percent[index] for index in known],
+        seconds if len(seconds) == len(known) else None,
+        [value for value in values if value is not None],
+    )
+
+
+def _of_metric(question: Question, curves: Sequence[Curve], metric: str) -> MetricAnswer:
+    done = {arm: _finished_lines(curves, arm, metric) for arm in (*question.arms, FULL)}
+    full = _mean([line.values[-1] for line in done[FULL].values()])
+    budgets = common_range([line.frames for arm in question.arms for line in done[arm].values()])
+    reference = done.get(question.reference or "", {})
+    arms = {}
+    for arm in question.arms:
+        lines, paired = done[arm], {} if arm == question.reference else reference
+        arms[arm] = ArmAnswer(
+            points=_mean_curve([_line(curve, metric) for curve in curves if curve.arm == arm]),
+            area=_mean([_area(line, budgets) for line in lines.values()]),
+            area_difference=_mean(
+                [_minus(_area(lines[seed], budgets), _area(paired[seed], budgets)) for seed in lines if seed in paired]
+            ),
+            differences=_differences(lines, paired),
+            needs=[]
+            if full is None or full.mean <= 0
+            else [_need(lines, share, full.mean) for share in question.targets],
+            share_at={} if full is None else _shares(lines, question.at_percent, full.mean),
+        )
+    return MetricAnswer(full, budgets, arms)
+
+
+def _finished_lines(curves: Sequence[Curve], arm: str, metric: str) -> dict[int, _Line]:
+    """By seed, of the runs of an arm that are finished."""
+    lines = {curve.seed: _line(curve, metric) for curve in curves if curve.arm == arm and curve.finished}
+    return {seed: line for seed, line in lines.items() if line.frames}
+
+
+def _mean_curve(lines: Sequence[_Line]) -> list[MeanPoint]:
+    points = []
+    for round_index in sorted({index for line in lines for index in line.rounds}):
+        there = [(line, line.rounds.index(round_index)) for line in lines if round_index in line.rounds]
+        seconds = [line.seconds[at] for line, at in there if line.seconds is not None]
+        points.append(
+            MeanPoint(
+                round_index,
+                float(np.mean([line.frames[at] for line, at in there])),
+                float(np.mean([line.percent[at] for line, at in there])),
+                float(np.mean(seconds)) if len(seconds) == len(there) else None,
+                estimate([line.values[at] for line, at in there]),
+            )
+        )
+    return points
+
+
+def _area(line: _Line, budgets: tuple[float, float] | None) -> float | None:
+    return None if budgets is None else area(line.frames, line.values, *budgets)
+
+
+def _differences(lines: Mapping[int, _Line], reference: Mapping[int, _Line]) -> list[Difference]:
+    """At the budgets of each seed's reference, round by round, as far as all paired runs get."""
+    seeds = [seed for seed in lines if seed in reference]
+    rounds = min((len(reference[seed].frames) for seed in seeds), default=0)
+    found = []
+    for index in range(rounds):
+        gains = [
+            _minus(_near(lines[seed], reference[seed].frames[index]), reference[seed].values[index]) for seed in seeds
+        ]
+        gain = _mean(gains)
+        if gain is not None and gain.n == len(seeds):
+            frames = float(np.mean([reference[seed].frames[index] for seed in seeds]))
+            percent = float(np.mean([reference[seed].percent[index] for seed in seeds]))
+            found.append(Difference(frames, percent, gain))
+    return found
+
+
+def _near(line: _Line, frames: float) -> float | None:
+    """The value at a budget; a curve that ends a little before it counts with its end."""
+    ends = line.frames[-1]
+    return value_at(line.frames, line.values, ends if ends < frames <= ends * (1 + TOLERANCE) else frames)
+
+
+def _minus(value: float | None, other: float | None) -> float | None:
+    return None if value is None or other is None else value - other
+
+
+def _need(lines: Mapping[int, _Line], share: float, ceiling: float) -> Need:
+    figure = share * ceiling
+    frames = [budget_for(line.frames, line.values, figure) for line in lines.values()]
+    percent = [budget_for(line.percent, line.values, figure) for line in lines.values()]
+    seconds = [
+        None if line.seconds is None else budget_for(line.seconds, line.values, figure) for line in lines.values()
+    ]
+    reached = sum(each is not None for each in frames)
+    return Need(share, figure, reached, len(frames), _mean(frames), _mean(percent), _mean(seconds))
+
+
+def _shares(lines: Mapping[int, _Line], budgets: Sequence[float], ceiling: float) -> dict[float, Estimate]:
+    shares = {}
+    for at in budgets:
+        values = [value_at(line.percent, line.values, at) for line in lines.values()]
+        share = _mean([None if value is None else value / ceiling for value in values])
+        if share is not None:
+            shares[at] = share
+    return shares
+
+
+def _mean(values: Sequence[float | None]) -> Estimate | None:
+    known = [value for value in values if value is not None]
+    return estimate(known) if known else None
