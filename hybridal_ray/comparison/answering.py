@@ -10,7 +10,7 @@ from hybridal_ray.comparison.comparison_file import FULL
 from hybridal_ray.comparison.results import Curve
 from hybridal_ray.comparison.statistics import Estimate, area, budget_for, common_range, estimate, value_at
 
-TOLERANCE = 0.02  # by which a run may fall short of a budget and still be compared at it
+TOLERANCE = 0.02  # of a budget, by which a curve may miss it and still be compared at it
 
 
 def answer(question: Question, curves: Sequence[Curve]) -> Answer:
@@ -109,7 +109,11 @@ def _differences(lines: Mapping[int, _Line], reference: Mapping[int, _Line]) -> 
     found = []
     for index in range(rounds):
         gains = [
-            _minus(_near(lines[seed], reference[seed].frames[index]), reference[seed].values[index]) for seed in seeds
+            _minus(
+                _near(lines[seed].frames, lines[seed].values, reference[seed].frames[index]),
+                reference[seed].values[index],
+            )
+            for seed in seeds
         ]
         gain = _mean(gains)
         if gain is not None and gain.n == len(seeds):
@@ -119,10 +123,12 @@ def _differences(lines: Mapping[int, _Line], reference: Mapping[int, _Line]) -> 
     return found
 
 
-def _near(line: _Line, frames: float) -> float | None:
-    """The value at a budget; a curve that ends a little before it counts with its end."""
-    ends = line.frames[-1]
-    return value_at(line.frames, line.values, ends if ends < frames <= ends * (1 + TOLERANCE) else frames)
+def _near(budgets: Sequence[float], values: Sequence[float], at: float) -> float | None:
+    """The value at a budget; a curve that begins a little behind it or ends a little before it counts with that end."""
+    if not budgets:
+        return None
+    nearest = min(max(at, budgets[0]), budgets[-1])
+    return value_at(budgets, values, nearest if abs(nearest - at) <= at * TOLERANCE else at)
 
 
 def _minus(value: float | None, other: float | None) -> float | None:
@@ -143,7 +149,7 @@ def _need(lines: Mapping[int, _Line], share: float, ceiling: float) -> Need:
 def _shares(lines: Mapping[int, _Line], budgets: Sequence[float], ceiling: float) -> dict[float, Estimate]:
     shares = {}
     for at in budgets:
-        values = [value_at(line.percent, line.values, at) for line in lines.values()]
+        values = [_near(line.percent, line.values, at) for line in lines.values()]
         share = _mean([None if value is None else value / ceiling for value in values])
         if share is not None:
             shares[at] = share

@@ -120,6 +120,13 @@ def test_share_of_full_supervision_at_a_budget(found: Answer) -> None:
     assert share.mean == pytest.approx((0.6 + 0.8 + 0.6) / 3)
 
 
+def test_a_budget_that_a_curve_misses_by_little_counts_with_its_end() -> None:
+    """The curves go from 1 to 4 %: 0.985 and 4.05 % are within a fiftieth of that, 0.9 and 4.2 % are not."""
+    asked = dataclasses.replace(QUESTION, at_percent=(0.9, 0.985, 4.05, 4.2))
+    shares = answer(asked, CURVES).metrics[METRIC].arms["random"].share_at
+    assert {at: share.mean for at, share in shares.items()} == pytest.approx({0.985: 0.1 / 0.5, 4.05: 0.3 / 0.5})
+
+
 def test_a_run_under_way_is_drawn_but_not_judged() -> None:
     begun = curve("claus", 2, (10, 20), (0.0, 0.9), finished=False)
     found = answer(QUESTION, [*CURVES[:5], begun, *CURVES[6:]]).metrics[METRIC].arms["claus"]
