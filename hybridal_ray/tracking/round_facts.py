@@ -167,8 +167,12 @@ def flat_settings(configuration: Mapping[str, Any]) -> dict[str, str]:
 
 
 def metric_name(name: str) -> str:
-    """A metric's name in the letters that MLflow allows: ``frame_map@0.5`` becomes ``frame_map_at_0.5``."""
-    return re.sub(r"[^\w\-. :/]", "_", name.replace("@", "_at_"), flags=re.ASCII)
+    """A metric's name as MLflow allows it: ``frame_map@0.5`` becomes ``frame_map_at_0.5``.
+
+    Letters that are not allowed become underscores, and so does what would be no name of its own in a path.
+    """
+    allowed = re.sub(r"[^\w\-. :/]", "_", name.replace("@", "_at_"), flags=re.ASCII)
+    return "/".join("_" if part in ("", ".", "..") else part for part in allowed.split("/"))
 
 
 def _points(values: Mapping[str, Any], step: int) -> Iterator[Point]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.csv as pacsv
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name
 
@@ -104,7 +104,11 @@ def test_settings_are_dotted() -> None:
 
 
 @given(st.text(alphabet=string.printable + "äß☃", min_size=1))
+@example("//")
+@example("a/../b")
+@example("./a/.")
 def test_mlflow_takes_every_name(text: str) -> None:
+    _validate_metric_name(metric_name(text))
     _validate_metric_name("metric_" + metric_name(text) + "_end")
 
 
