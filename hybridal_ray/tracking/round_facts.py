@@ -172,7 +172,7 @@ def metric_name(name: str) -> str:
     Letters that are not allowed become underscores, and so does what would be no name of its own in a path.
     """
     allowed = re.sub(r"[^\w\-. :/]", "_", name.replace("@", "_at_"), flags=re.ASCII)
-    return "/".join("_" if part in ("", ".", "..") else part for part in allowed.split("/"))
+    return "/".join(re.sub(r"^\.+", "_", part) or "_" for part in allowed.split("/"))
 
 
 def _points(values: Mapping[str, Any], step: int) -> Iterator[Point]:

@@ -107,6 +107,7 @@ def test_settings_are_dotted() -> None:
 @example("//")
 @example("a/../b")
 @example("./a/.")
+@example("..0")
 def test_mlflow_takes_every_name(text: str) -> None:
     _validate_metric_name(metric_name(text))
     _validate_metric_name("metric_" + metric_name(text) + "_end")
