@@ -11,7 +11,6 @@ from made_up_pools import RELAXED, make_request, make_video, score_row
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.selection.request import SelectionRequest
-from hybridal_ray.selection.source_videos import SourceVideos
 from hybridal_ray.selection.strategies import build_strategy, run_strategy
 
 RANDOM = {"inside": "random", "frames": "random"}
@@ -73,4 +72,4 @@ def test_inside_a_source_chance_draws_without_a_scoring_pass():
 
 def test_an_unknown_choice_is_named():
     with pytest.raises(UserError, match=r"selection\.options\.inside: found 'chance'"):
-        SourceVideos("chance")  # type: ignore[arg-type]
+        build_strategy("sources", {"inside": "chance"})
