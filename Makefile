@@ -29,8 +29,9 @@ demo: venv  ## Run the loop as a Ray job on this machine; ARGS="key=value …" o
 	$(BIN)/python jobs/demo.py --config configs/demo.yaml --root $(ROOT) $(ARGS)
 	@echo "demo: make ui shows the rounds in MLflow"
 
-compare: venv  ## Compare strategies on the demo pool, three seeds, in an hour on 2 cores; again to continue
-	$(BIN)/hybridal compare configs/compare_small.yaml root=$(ROOT) $(ARGS)
+compare: venv  ## Compare four strategies on a demo pool, three seeds, in an hour on 2 cores; again to continue
+	$(BIN)/hybridal compare configs/compare_demo.yaml root=$(ROOT) seeds=3 \
+	  "only=[claus, random, claus-random-frames, equidistant]" $(ARGS)
 
 ui: venv  ## Open the demo's runs in MLflow on http://127.0.0.1:5000
 	mkdir -p $(ROOT)

@@ -64,6 +64,9 @@ class Comparison(Section):
     overrides: Overrides = Field((), description="Of the base run, for every arm.")
     seeds: PositiveInt = Field(5, description="Seeds 0, 1, 2 and so on.")
     arms: dict[str, Arm] = Field(min_length=1, description="By name.")
+    only: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Arms to run and to report on this time; the others can follow."
+    )
     reference: str = Field("random", description="The arm that the others are compared with, seed by seed.")
     full: FullSupervision | None = Field(None, description="Full supervision; null has none.")
     metrics: tuple[str, ...] = Field(
@@ -88,6 +91,11 @@ class Comparison(Section):
                 f"reference: no arm {self.reference!r} (arms: {', '.join(self.arms)})"
                 + nearest(self.reference, self.arms)
             )
+        for name in self.only or ():
+            if name not in self.arms:
+                raise ValueError(f"only: no arm {name!r} (arms: {', '.join(self.arms)})" + nearest(name, self.arms))
+        if self.only is not None and self.reference not in self.only:
+            raise ValueError(f"only: expected the reference {self.reference!r} too, which the others are compared with")
         return self
 
     @property
@@ -158,7 +166,10 @@ def load_comparison(file: str | Path, overrides: Sequence[str] = ()) -> Comparis
         raise UserError(f"{path}: {_first_problem(error)}") from error
     for arm in [*comparison.arms, *([] if comparison.full is None else [FULL])]:
         comparison.config_of(arm, 0)
-    return comparison
+    if comparison.only is None:
+        return comparison
+    chosen = {name: arm for name, arm in comparison.arms.items() if name in comparison.only}
+    return comparison.model_copy(update={"arms": chosen})
 
 
 def _first_problem(error: ValidationError) -> str:

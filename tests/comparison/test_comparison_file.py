@@ -15,7 +15,7 @@ SHIPPED = sorted(CONFIGS.glob("compare_*.yaml"))
 
 
 def test_there_are_shipped_comparisons() -> None:
-    names = ["ablations", "demo", "headroom", "jhmdb_21", "losses", "noise", "small"]
+    names = ["ablations", "demo", "headroom", "jhmdb_21", "long_tail", "losses", "noise"]
     assert [file.stem.removeprefix("compare_") for file in SHIPPED] == names
 
 
@@ -42,6 +42,15 @@ def test_runs_are_planned_seed_by_seed(tmp_path: Path) -> None:
     comparison = tiny_comparison(tmp_path, full={"seeds": 1})
 
     assert [run.name for run in plan_runs(comparison)] == ["random-0", "claus-0", "full-0", "random-1", "claus-1"]
+
+
+def test_some_arms_can_be_run_first_and_are_the_same_runs_later(tmp_path: Path) -> None:
+    file = write_comparison(tmp_path, arms={name: {} for name in ("random", "claus", "clusters")})
+    every = load_comparison(file)
+    some = load_comparison(file, ["only=[clusters, random]"])
+
+    assert [run.name for run in plan_runs(some)] == ["random-0", "clusters-0", "random-1", "clusters-1"]
+    assert [run for run in plan_runs(every) if run.arm != "claus"] == plan_runs(some)
 
 
 def test_full_supervision_buys_every_label_in_one_round(tmp_path: Path) -> None:
@@ -97,6 +106,9 @@ def test_name_and_place_come_from_the_file_where_not_given(tmp_path: Path) -> No
         ({"reference": "ranndom"}, "reference: no arm 'ranndom' (arms: random, claus); did you mean 'random'?"),
         ({"arms": {"a/b": {}}}, "arms.a/b: expected letters"),
         ({"arms": {"full": {}}, "reference": "full"}, "arms.full: the name stands for full supervision"),
+        ({"only": ["random", "klaus"]}, "only: no arm 'klaus' (arms: random, claus); did you mean 'claus'?"),
+        ({"only": ["claus"]}, "only: expected the reference 'random' too"),
+        ({"only": []}, "only: Tuple should have at least 1 item"),
         ({"arms": {}}, "arms: Dictionary should have at least 1 item"),
         ({"seeds": 0}, "seeds: Input should be greater than 0, found 0"),
         ({"overrides": {"scoring.pases": 3}}, "scoring.pases: no such field; did you mean 'passes'?"),
