@@ -2,9 +2,9 @@
 
 ``python benchmarks/long_tail.py POOL OUT --ratio 16 --seed 0``
 
-Pools of surveillance or sports are seldom balanced, generated ones are. The videos of the k-th most frequent class are cut down to
-the share ``ratio ** (-k / (C - 1))`` of those of the most frequent one; a video of several classes has to fit into all
-of their shares. Validation and test videos stay as they are, so that a mean over the classes asks for the rare ones as well.
+Pools of surveillance or sports are seldom balanced, generated ones are. The k-th most frequent class keeps at most
+``ratio ** (-k / (C - 1))`` times as many videos as the most frequent one has; a video of several classes has to fit
+into all of them. Validation and test videos stay, so that a mean over the classes asks for the rare ones as well.
 """
 
 import argparse
