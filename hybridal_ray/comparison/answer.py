@@ -94,6 +94,7 @@ class ArmAnswer:
         points: Its mean curve.
         area: Under the curve, over the budgets that all finished curves cover; None where there is no such range.
         area_difference: Of the area from the reference's, paired by seed.
+        labour_difference: Of the areas under the curves against modelled labour, likewise; None where it is not known.
         differences: From the reference, at its budgets.
         needs: Labels for each target.
         share_at: The share of full supervision's figure that is reached at a budget in % of the frames.
@@ -102,6 +103,7 @@ class ArmAnswer:
     points: list[MeanPoint]
     area: Estimate | None
     area_difference: Estimate | None
+    labour_difference: Estimate | None
     differences: list[Difference]
     needs: list[Need]
     share_at: dict[float, Estimate]
@@ -114,11 +116,13 @@ class MetricAnswer:
     Attributes:
         full: Full supervision's figure; None where it is not known.
         frames: First and last budget of the areas, in labelled frames; None where there are none.
+        seconds: The same of the areas against modelled labour, in seconds of it.
         arms: By name.
     """
 
     full: Estimate | None
     frames: tuple[float, float] | None
+    seconds: tuple[float, float] | None
     arms: dict[str, ArmAnswer]
 
 
@@ -153,6 +157,8 @@ class Answer:
                     numbers[f"area/{metric}/{arm}"] = of_arm.area.mean
                 if of_arm.area_difference is not None:
                     numbers[f"area_difference/{metric}/{arm}"] = of_arm.area_difference.mean
+                if of_arm.labour_difference is not None:
+                    numbers[f"labour_area_difference/{metric}/{arm}"] = of_arm.labour_difference.mean
                 for percent, share in of_arm.share_at.items():
                     numbers[f"share_of_full_at_{percent:g}_percent/{metric}/{arm}"] = share.mean
             if found.full is not None:

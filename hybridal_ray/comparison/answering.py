@@ -1,6 +1,6 @@
 """How a comparison is answered: from the curves of its runs and nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,8 @@ from hybridal_ray.comparison.answer import Answer, ArmAnswer, Difference, MeanPo
 from hybridal_ray.comparison.comparison_file import FULL
 from hybridal_ray.comparison.results import Curve
 from hybridal_ray.comparison.statistics import Estimate, area, budget_for, common_range, estimate, value_at
+
+Span = tuple[float, float]
 
 TOLERANCE = 0.02  # of a budget, by which a curve may miss it and still be compared at it
 
@@ -38,6 +40,10 @@ class _Line:
     values: list[float]
 
 
+Budgets = Callable[[_Line], list[float] | None]
+"""The budgets of a line, in frames or in seconds; None where they are not known."""
+
+
 def _line(curve: Curve, metric: str) -> _Line:
     values = curve.values.get(metric, ())
     known = [index for index, value in enumerate(values) if value is not None]
@@ -55,24 +61,24 @@ def _line(curve: Curve, metric: str) -> _Line:
 def _of_metric(question: Question, curves: Sequence[Curve], metric: str) -> MetricAnswer:
     done = {arm: _finished_lines(curves, arm, metric) for arm in (*question.arms, FULL)}
     full = _mean([line.values[-1] for line in done[FULL].values()])
-    budgets = common_range([line.frames for arm in question.arms for line in done[arm].values()])
+    lines_of_arms = [line for arm in question.arms for line in done[arm].values()]
+    frames, seconds = _span(lines_of_arms, _frames), _span(lines_of_arms, _seconds)
     reference = done.get(question.reference or "", {})
     arms = {}
     for arm in question.arms:
         lines, paired = done[arm], {} if arm == question.reference else reference
         arms[arm] = ArmAnswer(
             points=_mean_curve([_line(curve, metric) for curve in curves if curve.arm == arm]),
-            area=_mean([_area(line, budgets) for line in lines.values()]),
-            area_difference=_mean(
-                [_minus(_area(lines[seed], budgets), _area(paired[seed], budgets)) for seed in lines if seed in paired]
-            ),
+            area=_mean([_area(line, _frames, frames) for line in lines.values()]),
+            area_difference=_area_difference(lines, paired, _frames, frames),
+            labour_difference=_area_difference(lines, paired, _seconds, seconds),
             differences=_differences(lines, paired),
             needs=[]
             if full is None or full.mean <= 0
             else [_need(lines, share, full.mean) for share in question.targets],
             share_at={} if full is None else _shares(lines, question.at_percent, full.mean),
         )
-    return MetricAnswer(full, budgets, arms)
+    return MetricAnswer(full, frames, seconds, arms)
 
 
 def _finished_lines(curves: Sequence[Curve], arm: str, metric: str) -> dict[int, _Line]:
@@ -98,8 +104,30 @@ def _mean_curve(lines: Sequence[_Line]) -> list[MeanPoint]:
     return points
 
 
-def _area(line: _Line, budgets: tuple[float, float] | None) -> float | None:
-    return None if budgets is None else area(line.frames, line.values, *budgets)
+def _frames(line: _Line) -> list[float]:
+    return line.frames
+
+
+def _seconds(line: _Line) -> list[float] | None:
+    return line.seconds
+
+
+def _span(lines: Sequence[_Line], budgets: Budgets) -> Span | None:
+    """What all curves cover; None where one of them does not know its budgets."""
+    known = [found for line in lines if (found := budgets(line)) is not None]
+    return common_range(known) if len(known) == len(lines) else None
+
+
+def _area(line: _Line, budgets: Budgets, span: Span | None) -> float | None:
+    known = budgets(line)
+    return None if known is None or span is None else area(known, line.values, *span)
+
+
+def _area_difference(
+    lines: Mapping[int, _Line], reference: Mapping[int, _Line], budgets: Budgets, span: Span | None
+) -> Estimate | None:
+    paired = [(lines[seed], reference[seed]) for seed in lines if seed in reference]
+    return _mean([_minus(_area(line, budgets, span), _area(other, budgets, span)) for line, other in paired])
 
 
 def _differences(lines: Mapping[int, _Line], reference: Mapping[int, _Line]) -> list[Difference]:

@@ -44,10 +44,12 @@ class Table:
 
 
 def tables_of(answer: Answer) -> list[Table]:
-    """All tables of an answer: of each metric the summary, the needs, the curves, the differences; then the runs."""
+    """All tables of an answer: of each metric the summary, labour, needs, curves and differences; then the runs."""
     found: list[Table] = []
     for metric, of_metric in answer.metrics.items():
         found.append(_summary(answer, metric, of_metric))
+        if any(arm.labour_difference for arm in of_metric.arms.values()):
+            found.append(_labour(answer, metric, of_metric))
         if of_metric.full is not None and answer.question.targets:
             found.append(_needs(metric, of_metric))
         found.append(_curves(metric, of_metric))
@@ -77,6 +79,17 @@ def _summary(answer: Answer, metric: str, found: MetricAnswer) -> Table:
         "differences with the 95 % interval of Student's t over seeds."
     )
     return Table(f"{metric}: summary", note, (*headings, "seeds"), rows)
+
+
+def _labour(answer: Answer, metric: str, found: MetricAnswer) -> Table:
+    differences = [(name, arm.labour_difference) for name, arm in found.arms.items() if arm.labour_difference]
+    rows = [(name, _signed(gain), _interval(gain), _seeds(gain)) for name, gain in differences]
+    hours = tuple(seconds / 3600 for seconds in found.seconds or (0.0, 0.0))
+    headings = ("arm", f"area − {answer.question.reference}", "95 % interval", "seeds")
+    note = (
+        f"As above, the areas against modelled labour instead of frames, from {hours[0]:.2f} to {hours[1]:.2f} hours."
+    )
+    return Table(f"{metric}: at equal labour", note, headings, rows)
 
 
 def _needs(metric: str, found: MetricAnswer) -> Table:

@@ -82,6 +82,27 @@ def test_paired_difference_of_the_areas(found: Answer) -> None:
     )  # fmt: skip
 
 
+def test_paired_difference_of_the_areas_against_labour() -> None:
+    """A label of CLAUS takes half a minute here, so that it has 40 frames where random has 20."""
+    cheap = [dataclasses.replace(each, seconds=tuple(30.0 * count for count in each.frames)) if each.arm == "claus"
+             else each for each in CURVES]  # fmt: skip
+    of_metric = answer(QUESTION, cheap).metrics[METRIC]
+
+    # From 600 to 1,200 s: of random 0.15, 0.25 and 0.05; of CLAUS, from 20 to 40 frames, 0.4, 0.5 and 0.35.
+    assert of_metric.seconds == (600, 1200)
+    assert of_metric.arms["claus"].labour_difference.mean == pytest.approx((0.25 + 0.25 + 0.3) / 3)
+    assert of_metric.arms["random"].labour_difference is None
+
+
+def test_labour_that_one_run_does_not_know_is_not_compared() -> None:
+    unknown = dataclasses.replace(CURVES[3], seconds=(None, None, None))
+    of_metric = answer(QUESTION, [*CURVES[:3], unknown, *CURVES[4:]]).metrics[METRIC]
+
+    assert of_metric.seconds is None
+    assert of_metric.arms["claus"].labour_difference is None
+    assert of_metric.arms["claus"].area_difference.n == 3
+
+
 def test_the_reference_is_not_compared_with_itself(found: Answer) -> None:
     random = found.metrics[METRIC].arms["random"]
 
@@ -175,6 +196,7 @@ def test_figures_by_name(found: Answer) -> None:
     assert figures["full/frame_map@0.5"] == pytest.approx(0.5)
     assert figures["area/frame_map@0.5/claus"] == pytest.approx(31.5 / 90)
     assert figures["area_difference/frame_map@0.5/claus"] == pytest.approx(12 / 90)
+    assert figures["labour_area_difference/frame_map@0.5/claus"] == pytest.approx(12 / 90)  # a minute a frame
     assert figures["share_of_full_at_2_percent/frame_map@0.5/claus"] == pytest.approx(2 / 3)
 
 

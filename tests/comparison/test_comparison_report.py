@@ -61,6 +61,13 @@ def test_summary(report: Report) -> None:
     assert full[:2] == ["full", "0.500"]
 
 
+def test_at_equal_labour(report: Report) -> None:
+    """A frame takes a tenth of an hour in both arms, so the gains are those at equal frames."""
+    _, other = cells(report.markdown, f"{METRIC}: at equal labour")
+
+    assert other == ["<b>", "+0.120 *", "+0.078 … +0.162", "2"]
+
+
 def test_labels_for_a_target(report: Report) -> None:
     """0.45 takes the other 35 and 20 + 20 · 0.05/0.22 frames, at a tenth of an hour each; random never has it."""
     _, random, other = cells(report.markdown, f"{METRIC}: labels that a share of full supervision takes")
