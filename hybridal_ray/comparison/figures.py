@@ -59,7 +59,6 @@ def _curves(answer: Answer, metric: str, budget: Callable[[MeanPoint], float | N
             low, high = found.full.mean - found.full.deviation, found.full.mean + found.full.deviation
             axes.axhspan(low, high, color=INK, alpha=0.06, linewidth=0)
     axes.set(title=f"{metric} on the test split, mean ± standard deviation over seeds", xlabel=label, ylabel=metric)
-    axes.set_ylim(bottom=0.0)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
