@@ -1,7 +1,6 @@
-"""CLAUS: cluster-aware uncertainty sampling of videos, with the frames that scoring chose in each."""
+"""CLAUS: cluster-aware uncertainty sampling of videos, with the frames that scoring chose in each, or others."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +14,14 @@ from hybridal_ray.selection.centres import centres_of
 from hybridal_ray.selection.cluster_file import ClusterRows, cluster_rows
 from hybridal_ray.selection.cluster_videos import refuse_not_counts
 from hybridal_ray.selection.clustering import assign_to_centres
+from hybridal_ray.selection.combined import FrameView
+from hybridal_ray.selection.frame_rules import frame_rule
 from hybridal_ray.selection.latents import ROWS_AT_ONCE, latent_matrix, with_latent
 from hybridal_ray.selection.pool_rows import labelled_flags, refuse_not_numbers
 from hybridal_ray.selection.purchase import PickedVideo, interleave, purchase
 from hybridal_ray.selection.request import Selection, SelectionRequest
 from hybridal_ray.selection.score_batches import ScoreBatches
 
-TO_BUY = ["video_id", "video_score", "frames", "frame_scores", "frame_penalties"]
 NEW, REVISITED = False, True
 
 
@@ -33,23 +33,31 @@ class Claus:
 
     Rana and Rawat, *Hybrid Active Learning via Deep Clustering for Video Action Detection*, CVPR 2023. Cost: a scoring
     pass; O(V·K·D). The scores stream by once, and twice more where centres have to be found and the latents do not fit
-    in the memory of the request. Beyond a batch, what is held grows with the budget, not with the pool.
+    in the memory of the request. Beyond a batch, what is held grows with the budget, not with the pool; other frames
+    than those of scoring need the length of every video.
 
     Args:
         clusters: K of k-means over the pool; None takes the centres of the detector, or 5 clusters where it has none.
         restarts: Runs of k-means, of which the best counts.
+        frames: Which frames of each video, by the name of a rule or a dotted path: ``scored`` are the paper's.
 
     Raises:
-        UserError: An option is no whole number of at least 1.
+        UserError: An option is no whole number of at least 1, or `frames` is unknown or buys whole videos.
     """
 
     needs_scores = True
-    needs_videos = False
 
-    def __init__(self, clusters: int | None = None, restarts: int = 10) -> None:
+    def __init__(self, clusters: int | None = None, restarts: int = 10, frames: str = "scored") -> None:
         refuse_not_counts({"clusters": 1 if clusters is None else clusters, "restarts": restarts})
         self.clusters = clusters
         self.restarts = restarts
+        self.frames = frame_rule(frames)
+        if self.frames.whole_videos:
+            raise UserError(
+                f"selection.options.frames: claus buys a few frames of each video, found {frames!r}, which buys all; "
+                "expected another rule, or strategy 'combined' with videos: clusters"
+            )
+        self.needs_videos = self.frames.needs_videos
 
     def select(self, request: SelectionRequest) -> Selection:
         """Picks videos by cluster and V_score, and in each the frames that scoring took, in that order.
@@ -64,12 +72,13 @@ class Claus:
         if request.scores is None:
             raise ValueError("strategy claus needs scores")
         memory_bytes = request.memory_mib * 2**20
+        view = FrameView(self.frames, request)
         centres = centres_of(request, self.clusters, self.restarts)
         with cluster_rows(request.clusters_to, memory_bytes) as told:
-            strata = [] if centres is None else _sort_into_strata(request.scores, centres, request, told)
+            strata = [] if centres is None else _sort_into_strata(request.scores, centres, request, view, told)
             if not any(stratum.size for stratum in strata):
                 raise UserError("strategy claus: none of the videos could be scored, so there is nothing to cluster")
-        picked = _pick(strata, request)
+        picked = _pick(strata, request, view)
         if len({video.video_id for videos in picked for video in videos}) < sum(map(len, picked)):
             raise ValueError("scores hold a video twice")
         return Selection(purchase(interleave(picked), request.max_frames))
@@ -95,18 +104,24 @@ class Stratum:
 
 
 def _sort_into_strata(
-    scores: ScoreBatches, centres: npt.NDArray[np.floating], request: SelectionRequest, told: ClusterRows
+    scores: ScoreBatches,
+    centres: npt.NDArray[np.floating],
+    request: SelectionRequest,
+    view: FrameView,
+    told: ClusterRows,
 ) -> list[Stratum]:
     """Goes once over the scores; every video counts in the stratum of its nearest centre."""
     strata = [Stratum(cluster, request.num_videos) for cluster in range(len(centres))]
-    for batch in scores.batches([*TO_BUY, "latent"], ROWS_AT_ONCE):
+    to_buy = ["video_id", "video_score", *view.columns]
+    for batch in scores.batches([*to_buy, "latent"], ROWS_AT_ONCE):
         scored = with_latent(batch)
         if len(scored) == 0:
             continue
         nearest = assign_to_centres(latent_matrix(scored), centres)
         told.add(scored["video_id"], nearest)
-        rows = scored.select(TO_BUY)
-        revisited, for_sale = _kinds(rows, request.labelled)
+        rows = scored.select(to_buy)
+        revisited = labelled_flags(rows["video_id"], request.labelled)
+        for_sale = _for_sale(rows, revisited, view)
         for stratum in strata:
             here = nearest == stratum.cluster
             stratum.size += int(here.sum())
@@ -115,21 +130,19 @@ def _sort_into_strata(
     return strata
 
 
-def _kinds(
-    rows: pa.Table, labelled: Mapping[str, Sequence[int]]
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which videos are labelled already, and which have a score and a frame that is not: (V,) and (V,)."""
-    scores = rows["video_score"]
+def _for_sale(rows: pa.Table, revisited: npt.NDArray[np.bool_], view: FrameView) -> npt.NDArray[np.bool_]:
+    """Which videos (V,) have a score and a frame that can be bought; a new one has, unless scoring took none."""
     refuse_not_numbers(rows)
-    revisited = labelled_flags(rows["video_id"], labelled)
-    chosen = pc.fill_null(pc.list_value_length(rows["frames"]), 0).to_numpy()
-    for_sale = pc.is_valid(scores).to_numpy() & (chosen > 0)
+    for_sale = pc.is_valid(rows["video_score"]).to_numpy()
+    if "frames" in rows.column_names:
+        for_sale = for_sale & (pc.fill_null(pc.list_value_length(rows["frames"]), 0).to_numpy() > 0)
     for index in np.flatnonzero(for_sale & revisited):
-        for_sale[index] = bool(_free_frames(rows.slice(index, 1).to_pylist()[0], labelled))
-    return revisited, for_sale
+        row = rows.slice(index, 1).to_pylist()[0]
+        for_sale[index] = view.any_in(row["video_id"], row)
+    return for_sale
 
 
-def _pick(strata: Sequence[Stratum], request: SelectionRequest) -> list[list[PickedVideo]]:
+def _pick(strata: Sequence[Stratum], request: SelectionRequest, view: FrameView) -> list[list[PickedVideo]]:
     """The best videos of each cluster, as many as its share, cluster by cluster, new before revisited.
 
     That is the order in which `interleave` settles ties.
@@ -148,26 +161,10 @@ def _pick(strata: Sequence[Stratum], request: SelectionRequest) -> list[list[Pic
         for kind, budget in zip((NEW, REVISITED), budgets, strict=True)
     ]
     return [
-        [_picked_video(row, stratum.cluster, request) for row in stratum.best[kind].best(share)]
+        [
+            view.picked(row["video_id"], row, request.frames_per_video, stratum.cluster)
+            for row in stratum.best[kind].best(share)
+        ]
         for stratum, *of_cluster in zip(filled, *shares, strict=True)
         for kind, share in zip((NEW, REVISITED), of_cluster, strict=True)
     ]
-
-
-def _picked_video(row: Mapping[str, Any], cluster: int, request: SelectionRequest) -> PickedVideo:
-    """A row of scores as a video to buy, with those of its frames that are not labelled."""
-    bought = _free_frames(row, request.labelled)[: request.frames_per_video]
-    return PickedVideo(
-        row["video_id"],
-        frames=[row["frames"][index] for index in bought],
-        uncertainties=[row["frame_scores"][index] for index in bought],
-        penalties=[row["frame_penalties"][index] for index in bought],
-        video_score=row["video_score"],
-        cluster=cluster,
-    )
-
-
-def _free_frames(row: Mapping[str, Any], labelled: Mapping[str, Sequence[int]]) -> list[int]:
-    """Where in a row's list of frames those stand that are not labelled."""
-    taken = set(labelled.get(row["video_id"], ()))
-    return [index for index, frame in enumerate(row["frames"]) if frame not in taken]

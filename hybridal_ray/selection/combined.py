@@ -67,9 +67,13 @@ class FrameView:
     Args:
         rule: The rule.
         request: Of it, the videos, their labelled frames and the seed.
+
+    Attributes:
+        columns: Of `SCORES_SCHEMA`, those that the rule reads.
     """
 
     def __init__(self, rule: FrameRule, request: SelectionRequest) -> None:
+        self.columns = rule.columns
         self._rule = rule
         self._labelled = request.labelled
         self._seed = request.seed

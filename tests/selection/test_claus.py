@@ -91,7 +91,8 @@ def test_videos_that_could_not_be_scored_are_never_bought():
 
 def test_the_videos_need_not_be_told():
     told = make_request(VIDEOS, NEAR + FAR)
-    assert not Claus.needs_videos
+    assert not Claus().needs_videos
+    assert Claus(frames="random").needs_videos
     assert Claus().select(dataclasses.replace(told, videos=())) == Claus().select(told)
 
 
@@ -234,7 +235,7 @@ def test_a_smaller_bound_on_frames_buys_a_prefix(request):
     assert strategy.select(dataclasses.replace(request, max_frames=5)).picks == whole.slice(0, 5)
 
 
-@pytest.mark.parametrize("options", [{"clusters": 0}, {"clusters": 2.5}, {"clusters": True}, {"restarts": -1}])
+@pytest.mark.parametrize("options", [{"clusters": 0}, {"clusters": 2.5}, {"restarts": -1}, {"frames": "all"}])
 def test_an_option_that_makes_no_sense_is_named(options):
     (name,) = options
     with pytest.raises(UserError, match=rf"selection\.options\.{name}"):

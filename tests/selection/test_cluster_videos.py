@@ -23,6 +23,13 @@ def test_with_the_frames_of_scoring_it_selects_what_claus_does(request, clusters
     assert combined.select(request) == Claus(clusters=clusters, restarts=1).select(request)
 
 
+@RELAXED
+@given(requests(), st.sampled_from(["random", "equidistant"]))
+def test_with_other_frames_too(request, frames):
+    combined = Combined(ClusterVideos(clusters=3, restarts=1), frame_rule(frames))
+    assert combined.select(request) == Claus(clusters=3, restarts=1, frames=frames).select(request)
+
+
 NEAR = [score_row(f"near-{score}", score / 10, [1.0], [score, 0]) for score in range(8)]
 FAR = [score_row(f"far-{score}", score / 10, [9.0], [score, 0]) for score in range(4)]
 VIDEOS = [make_video(row["video_id"]) for row in NEAR + FAR]
