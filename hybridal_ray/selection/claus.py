@@ -60,7 +60,7 @@ class Claus:
         self.needs_videos = self.frames.needs_videos
 
     def select(self, request: SelectionRequest) -> Selection:
-        """Picks videos by cluster and V_score, and in each the frames that scoring took, in that order.
+        """Picks videos by cluster and V_score, and in each the frames of the rule, in its order.
 
         The order of purchase interleaves clusters, and new with revisited videos, so that a budget of frames
         that ends early (`max_frames`) has still been shared out in proportion.

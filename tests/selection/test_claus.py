@@ -235,7 +235,9 @@ def test_a_smaller_bound_on_frames_buys_a_prefix(request):
     assert strategy.select(dataclasses.replace(request, max_frames=5)).picks == whole.slice(0, 5)
 
 
-@pytest.mark.parametrize("options", [{"clusters": 0}, {"clusters": 2.5}, {"restarts": -1}, {"frames": "all"}])
+@pytest.mark.parametrize(
+    "options", [{"clusters": 0}, {"clusters": 2.5}, {"clusters": True}, {"restarts": -1}, {"frames": "all"}]
+)
 def test_an_option_that_makes_no_sense_is_named(options):
     (name,) = options
     with pytest.raises(UserError, match=rf"selection\.options\.{name}"):
