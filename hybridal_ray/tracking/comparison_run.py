@@ -38,7 +38,7 @@ def sync_comparison(
     figures: Mapping[str, float],
     status: RunStatus,
 ) -> str | None:
-    """Sends the answer of a comparison, and tags its members by arm and seed; what fails is told, never raised.
+    """Sends the answer of a comparison, tags its members and their rounds by arm and seed; what fails is told only.
 
     Args:
         directory: Of the comparison, with a ``provenance.json``.
@@ -86,9 +86,9 @@ def _send(
         if not storage.exists(storage.join(member.root, "provenance.json")):
             continue
         run_identity = read_provenance(member.root).run_identity
-        wanted = f"tags.`{RUN_TAG}` = '{run_identity}' and tags.`{KIND_TAG}` = 'run'"
-        for found in client.search_runs([experiment_id], wanted, max_results=1):
-            known += 1
+        # Its rounds too: grouped by arm, those that have none would stand as one more curve.
+        for found in client.search_runs([experiment_id], f"tags.`{RUN_TAG}` = '{run_identity}'"):
+            known += found.data.tags[KIND_TAG] == "run"
             if ARM_TAG not in found.data.tags:
                 tags = {COMPARISON_TAG: experiment, ARM_TAG: member.arm, SEED_TAG: str(member.seed)}
                 TrackedRun(client, found.info.run_id).set_tags(tags)

@@ -46,9 +46,12 @@ def test_answer_of_its_own_and_tags_of_the_members(run: Path, squares: Pool, dir
     assert (own.info.run_name, own.info.status) == ("strategies", "FINISHED")
     assert own.data.metrics == {"area/frame_map_at_0.5/claus": 0.5}
     assert {file.path for file in client.list_artifacts(own.info.run_id)} == {"comparison.md", "figures"}
-    (member,) = client.search_runs([experiment.experiment_id], "tags.arm = 'claus' and tags.seed = '3'")
-    assert member.info.run_id == sent.parent_run_id
+    tagged = client.search_runs([experiment.experiment_id], "tags.arm = 'claus' and tags.seed = '3'")
+    (member,) = (found for found in tagged if found.info.run_id == sent.parent_run_id)
     assert member.data.tags["comparison"] == "strategies"
+    rounds = client.search_runs([experiment.experiment_id], "tags.`hybridal.kind` = 'round'")
+    assert rounds
+    assert {found.info.run_id for found in rounds} == {found.info.run_id for found in tagged} - {member.info.run_id}
 
 
 def test_a_server_that_is_not_there_is_told(directory: Path) -> None:
