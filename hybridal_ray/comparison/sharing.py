@@ -27,9 +27,9 @@ AFTER_TRAINING = frozenset(
         "training.warm_start",
         "scoring.passes", "scoring.measure", "scoring.class_weight",
         "scoring.reading", "scoring.reduction", "scoring.foreground_threshold",
-        "scoring.empty_frame_score", "scoring.proximity_sigma", "scoring.proximity_window", "scoring.precision",
-        "scoring.clip_step", "scoring.stable_ranking", "scoring.passes_at_once", "scoring.pool_fraction",
-        "scoring.score_index",
+        "scoring.empty_frame_score", "scoring.proximity_sigma", "scoring.proximity_window", "scoring.spacing",
+        "scoring.precision", "scoring.clip_step", "scoring.stable_ranking", "scoring.passes_at_once",
+        "scoring.pool_fraction", "scoring.score_index",
         "selection.strategy", "selection.options",
     }
 )  # fmt: skip

@@ -28,7 +28,7 @@ from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.scoring.class_uncertainty import class_entropy
 from hybridal_ray.scoring.clip_stream import ClipStream, Frame
-from hybridal_ray.scoring.frame_choice import choose_frames, video_score
+from hybridal_ray.scoring.frame_choice import Spacing, choose_frames, video_score
 from hybridal_ray.scoring.read_ahead import ReadAhead
 from hybridal_ray.scoring.shortcuts import Shortcuts, interpolate_unseen, passes_until_stable
 from hybridal_ray.scoring.uncertainty import FrameUncertainty, Measure, Reading, Reduction, frame_uncertainty
@@ -50,6 +50,7 @@ class UncertaintySettings:
         window: See `choose_frames`.
         measure: See `frame_uncertainty`.
         class_weight: Times `class_entropy`, in [0, 1], added to the score of a video.
+        spacing: See `choose_frames`.
     """
 
     passes: int
@@ -62,6 +63,7 @@ class UncertaintySettings:
     window: int
     measure: Measure = "neg_log"
     class_weight: float = 0.0
+    spacing: Spacing = "window"
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,12 @@ class VideoScorer:
             return error_row(video, error.reason)
         settings = self._settings
         choices = choose_frames(
-            found.profile, labelled, settings.frames_per_video, sigma=settings.sigma, window=settings.window
+            found.profile,
+            labelled,
+            settings.frames_per_video,
+            sigma=settings.sigma,
+            window=settings.window,
+            spacing=settings.spacing,
         )
         score = video_score(choices)
         if score is not None:

@@ -80,6 +80,35 @@ def test_frames_of_a_flat_profile_keep_apart(length: int, count: int) -> None:
     assert all(after - before > WINDOW for before, after in itertools.pairwise(frames))
 
 
+@given(problems(), st.integers(0, 45))
+def test_by_parts_no_two_frames_share_one(problem, count: int) -> None:
+    scores, labelled, _, window = problem
+    choices = choose_frames(scores, labelled, count, sigma=SIGMA, window=window, spacing="parts")
+    assert len({choice.frame for choice in choices} - set(labelled)) == min(count, len(scores) - len(labelled))
+    parts = min(len(labelled) + count, len(scores))
+    bounds = [-(-part * len(scores) // parts) for part in range(parts + 1)] if parts else [0]
+    for first, end in itertools.pairwise(bounds):
+        inside = [choice.frame for choice in choices if first <= choice.frame < end]
+        assert len(inside) <= (0 if any(first <= frame < end for frame in labelled) else 1)
+
+
+def test_by_parts_by_hand() -> None:
+    # Two frames, the video unlabelled: the halves are 0 to 2 and 3 to 5, and frame 4 is closed by frame 3.
+    scores = np.array([0.2, 0.5, 0.1, 2.0, 1.9, 1.0])
+    choices = choose_frames(scores, [], 2, sigma=1.0, window=0, spacing="parts")
+    assert choices == [FrameChoice(3, 2.0, 0.0), FrameChoice(1, 0.5, 0.0)]
+    # With frame 5 labelled there are three parts of two frames, and the last one is closed.
+    assert [c.frame for c in choose_frames(scores, [5], 2, sigma=1.0, window=0, spacing="parts")] == [3, 1]
+
+
+@given(problems())
+def test_parts_of_one_frame_are_no_parts(problem) -> None:
+    scores, labelled, _, window = problem
+    all_of_them = len(scores) - len(labelled)
+    by_parts = choose_frames(scores, labelled, all_of_them, sigma=SIGMA, window=window, spacing="parts")
+    assert by_parts == choose_frames(scores, labelled, all_of_them, sigma=SIGMA, window=window)
+
+
 def test_by_hand() -> None:
     # Frame 3 wins and takes exp(-1/2) from its neighbours at σ = 1; frame 2 falls behind frame 0.
     scores = np.array([1.0, 0.2, 1.5, 2.0])
