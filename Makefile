@@ -31,7 +31,7 @@ demo: venv  ## Run the loop as a Ray job on this machine; ARGS="key=value …" o
 
 compare: venv  ## Compare four strategies on a demo pool, three seeds, in an hour on 2 cores; again to continue
 	$(BIN)/hybridal compare configs/compare_demo.yaml root=$(ROOT) seeds=3 \
-	  "only=[claus, random, claus-random-frames, equidistant]" $(ARGS)
+	  "only=[claus, random, claus-paper, equidistant]" $(ARGS)
 
 ui: venv  ## Open the demo's runs in MLflow on http://127.0.0.1:5000
 	mkdir -p $(ROOT)

@@ -153,7 +153,8 @@ class ScoringConfig(Section):
     proximity_sigma: float = Field(8 / 3, gt=0, description="σ_p of the proximity penalty, in video frames.")
     proximity_window: int = Field(4, ge=0, description="Half window of the proximity penalty, in video frames.")
     spacing: Literal["window", "parts"] = Field(
-        "window", description="parts: besides, one frame at most of each of as many equal parts as frames are bought."
+        "parts",
+        description="parts: one frame of each of as many equal parts of a video as are bought; window: the paper's.",
     )
     precision: Literal["float32", "bfloat16"] = Field("float32", description="bfloat16 is faster and not exact.")
     clip_step: int = Field(1, ge=1, description="Score every so-manieth clip of a video; 1, all, is exact.")

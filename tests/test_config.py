@@ -66,6 +66,7 @@ def tree_with(dotted: str, value: Any) -> dict[str, Any]:
         ("scoring.reduction", "mean"),
         ("scoring.proximity_sigma", 8 / 3),  # σ_p, in video frames
         ("scoring.proximity_window", 4),
+        ("scoring.spacing", "parts"),  # not the report's: docs/errata.md
         ("clustering.clusters", 5),  # K on UCF-101-24
         ("clustering.beta", 1e-6),
         ("training.loss.window", 2),  # W
