@@ -214,7 +214,7 @@ def test_of_every_second_clip_the_frames_are_exact_and_those_between_interpolate
     video, frames = make_video(16), make_frames(16)  # two blocks of two clips: even frames, odd frames
     exact = make_scorer().uncertainty(video, frames)
     found = make_scorer(shortcuts=Shortcuts(clip_step=2)).uncertainty(video, frames)
-    # To rounding: clips pass the detector by ones here and by twos there, and not every processor adds up both alike.
+    # To rounding: clips pass the detector by ones here and by twos there, and several threads do not add up both alike.
     np.testing.assert_allclose(found.profile[::2], exact.profile[::2], rtol=1e-6)
     np.testing.assert_allclose(found.profile[1:15:2], (exact.profile[:14:2] + exact.profile[2::2]) / 2, atol=1e-12)
     assert found.empty.shape == exact.empty.shape
