@@ -54,7 +54,7 @@ def main() -> None:
     pool = load_pool(arguments.pool)
     videos = sorted(pool.usable_videos(arguments.split), key=lambda video: (video.num_frames, video.video_id))
     videos = videos[arguments.first : arguments.first + arguments.videos]
-    settings = UncertaintySettings(arguments.passes, "mean_of_log", "mean", 0.4, 0.0, 3, 8 / 3, 4)
+    settings = UncertaintySettings(arguments.passes, "mean_of_log", "mean", 0.4, 0.0, 3, 8 / 3, 4, "window")
     with tempfile.TemporaryDirectory() as directory:
         checkpoint = arguments.checkpoint or directory
         if arguments.checkpoint is None:

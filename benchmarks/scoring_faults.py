@@ -46,7 +46,7 @@ from hybridal_ray.selection.strategies import run_strategy
 SPEC = DetectorSpec("compact", 3, input_size=32, clip_frames=8, clip_stride=2, options={"width": 8, "pyramid_width": 8})
 SETTINGS = UncertaintySettings(
     passes=3, reading="mean_of_log", reduction="mean", foreground_threshold=0.1, empty_frame_score=0.0,
-    frames_per_video=3, sigma=8 / 3, window=4,
+    frames_per_video=3, sigma=8 / 3, window=4, spacing="window",
 )  # fmt: skip
 PLAN = ActorPlan(2, cpus_per_actor=1, device="cpu", videos_per_chunk=2, seconds_per_video=4)
 FULL_DISK_MIB = 1

@@ -81,7 +81,16 @@ def main() -> None:
 
 def _look(loaded: LoadedDetector, video: Video, labels: VideoLabels, measure: Measure, passes: int) -> Looked:
     settings = UncertaintySettings(
-        passes, "mean_of_log", "mean", 0.4, 0.0, frames_per_video=TAKEN, sigma=8 / 3, window=4, measure=measure
+        passes,
+        "mean_of_log",
+        "mean",
+        0.4,
+        0.0,
+        frames_per_video=TAKEN,
+        sigma=8 / 3,
+        window=4,
+        spacing="window",
+        measure=measure,
     )
     scorer = VideoScorer(
         loaded.detector, loaded.spec, settings, run_seed=0, round_index=0, device=DEVICE, clips_per_batch=4

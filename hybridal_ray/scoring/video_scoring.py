@@ -48,9 +48,9 @@ class UncertaintySettings:
         frames_per_video: A, frames taken in a video and averaged into its score.
         sigma: σ_p, see `choose_frames`.
         window: See `choose_frames`.
+        spacing: See `choose_frames`.
         measure: See `frame_uncertainty`.
         class_weight: Times `class_entropy`, in [0, 1], added to the score of a video.
-        spacing: See `choose_frames`.
     """
 
     passes: int
@@ -61,9 +61,9 @@ class UncertaintySettings:
     frames_per_video: int
     sigma: float
     window: int
+    spacing: Spacing
     measure: Measure = "neg_log"
     class_weight: float = 0.0
-    spacing: Spacing = "window"
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ SETTINGS = UncertaintySettings(
     frames_per_video=2,
     sigma=8 / 3,
     window=4,
+    spacing="window",
 )
 
 

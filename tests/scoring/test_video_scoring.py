@@ -32,6 +32,7 @@ SETTINGS = UncertaintySettings(
     frames_per_video=3,
     sigma=8 / 3,
     window=4,
+    spacing="window",
 )
 
 

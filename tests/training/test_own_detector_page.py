@@ -29,7 +29,9 @@ from hybridal_ray.training.settings import ClusteringSettings, LossSettings, Opt
 from hybridal_ray.training.trainer import Workers, train_round
 
 PAGE = (Path(__file__).parents[2] / "docs" / "own_detector.md").read_text()
-SETTINGS = UncertaintySettings(3, "mean_of_log", "mean", 0.1, 0.0, frames_per_video=2, sigma=8 / 3, window=4)
+SETTINGS = UncertaintySettings(
+    3, "mean_of_log", "mean", 0.1, 0.0, frames_per_video=2, sigma=8 / 3, window=4, spacing="window"
+)
 
 
 def block(language: str) -> str:
