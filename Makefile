@@ -29,7 +29,7 @@ demo: venv  ## Run the loop as a Ray job on this machine; ARGS="key=value …" o
 	$(BIN)/python jobs/demo.py --config configs/demo.yaml --root $(ROOT) $(ARGS)
 	@echo "demo: make ui shows the rounds in MLflow"
 
-compare: venv  ## Compare four strategies on a demo pool, three seeds, in an hour on 2 cores; again to continue
+compare: venv  ## Compare four strategies on a demo pool, three seeds, in 50 minutes on 2 cores; again to continue
 	$(BIN)/hybridal compare configs/compare_demo.yaml root=$(ROOT) seeds=3 \
 	  "only=[claus, random, claus-paper, equidistant]" $(ARGS)
 
