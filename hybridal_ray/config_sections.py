@@ -185,7 +185,7 @@ class SelectionConfig(Section):
     start_strategy: str = Field("random", description="Picks the first batch, when nothing is scored yet.")
     start_options: dict[str, Any] = Field(default_factory=dict, description="Arguments of start_strategy.")
     start_latents: str | None = Field(
-        None, description="For a start_strategy that needs latents: 'pretrained', or a Parquet file of your own."
+        None, description="Latents that no training changes: 'appearance', 'pretrained', or a Parquet file of your own."
     )
     memory_mib: int = Field(1024, ge=1, description="Latents and clusters held at once; what is larger is streamed.")
 

@@ -1,6 +1,7 @@
-"""What a first selection goes by that needs latents: those of a pretrained detector, or the user's own.
+"""Latents that no training of the run changes: what videos look like, a pretrained detector's, or the user's own.
 
-Before the first round there is no detector that was trained, and so no uncertainty worth the name.
+A first selection has nothing else to go by, for there is no detector yet whose uncertainty is worth the name; later
+ones may tell scenes by them.
 """
 
 import dataclasses
@@ -21,17 +22,21 @@ from hybridal_ray.config_values import (
     uncertainty_settings,
 )
 from hybridal_ray.detectors.checkpoint import save_detector
+from hybridal_ray.dispatch import PassSummary
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
+from hybridal_ray.scoring.appearance import describe_pool
 from hybridal_ray.scoring.pool_scorer import score_pool
 from hybridal_ray.scoring.shortcuts import Shortcuts
+from hybridal_ray.selection.request import needs_start_latents
 from hybridal_ray.selection.score_batches import ScoreBatches, ScoreParts, ScoreTable
 from hybridal_ray.selection.strategies import build_strategy
 from hybridal_ray.training.first_weights import pretrained_weights
 
 PRETRAINED = "pretrained"
+APPEARANCE = "appearance"
 OWN_LATENTS_SCHEMA = pa.schema(
     [
         pa.field("video_id", pa.string(), nullable=False),
@@ -41,29 +46,36 @@ OWN_LATENTS_SCHEMA = pa.schema(
 
 
 def check_start(config: Config) -> bool:
-    """Builds the first strategy and looks for what it needs, before anything is computed.
+    """Builds both strategies and looks for the latents that they need, before anything is computed.
 
     Returns:
-        Whether it needs latents.
+        Whether one of them needs some.
 
     Raises:
-        UserError: It cannot be built, or needs latents and the configuration names none, or none that are there.
+        UserError: One cannot be built, or needs latents and the configuration names none, or none that are there.
     """
     selection = config.selection
-    if not build_strategy(selection.start_strategy, selection.start_options).needs_scores:
+    first = build_strategy(selection.start_strategy, selection.start_options)
+    needing = []
+    if first.needs_scores or needs_start_latents(first):
+        needing.append(f"start_strategy {selection.start_strategy!r}")
+    if needs_start_latents(build_strategy(selection.strategy, selection.options)):
+        needing.append(f"strategy {selection.strategy!r}")
+    if not needing:
         return False
     named = selection.start_latents
     if named is None:
         raise UserError(
-            f"selection.start_latents: start_strategy {selection.start_strategy!r} needs latents, found none; expected "
-            f"{PRETRAINED!r} with detector.pretrained set, or a Parquet file with the columns video_id and latent"
+            f"selection.start_latents: {needing[0]} needs latents, found none; expected "
+            f"{APPEARANCE!r}, {PRETRAINED!r} with detector.pretrained set, or a Parquet file with the columns video_id "
+            "and latent"
         )
     if named == PRETRAINED and config.detector.pretrained is None:
         raise UserError(
             f"selection.start_latents: found {PRETRAINED!r}, but detector.pretrained is null; expected a file of "
             "weights there, for latents of random ones say nothing"
         )
-    if named != PRETRAINED and not storage.exists(config.locate(named)):
+    if named not in (APPEARANCE, PRETRAINED) and not storage.exists(config.locate(named)):
         raise UserError(f"selection.start_latents: {config.locate(named)} is not there; expected a Parquet file")
     return True
 
@@ -71,14 +83,14 @@ def check_start(config: Config) -> bool:
 def start_scores(
     config: Config, videos: Sequence[Video], num_classes: int, directory: str, say: Callable[[str], None]
 ) -> ScoreBatches | None:
-    """The scores that the first selection is given, None where it needs none.
+    """Scores in which the latents alone are known, None where no strategy of the run needs them.
 
     Args:
         config: The run.
         videos: The videos that can be bought from.
         num_classes: Of the pool.
-        directory: Of the run's start; gets the detector and the parts of its scoring pass, which is gone on with where
-            an earlier job began it.
+        directory: Of the run's start; gets what the pass over the pool leaves, which is gone on with where an earlier
+            job began it.
         say: Takes a line of progress.
 
     Raises:
@@ -87,17 +99,36 @@ def start_scores(
     if not check_start(config):
         return None
     named = config.selection.start_latents
-    if named != PRETRAINED:
-        assert named is not None
+    assert named is not None
+    scores = storage.join(directory, "scores")
+    if named == APPEARANCE:
+        summary = describe_pool(videos, scores, plan=actor_plan(config))
+    elif named == PRETRAINED:
+        summary = _score_untrained(config, videos, num_classes, directory, scores, say)
+    else:
         return ScoreTable(read_own_latents(config.locate(named), videos, say))
+    for video_id, reason in summary.failed.items():
+        say(f"start: {video_id} has no latent: {reason}")
+    return ScoreParts(scores)
+
+
+def _score_untrained(
+    config: Config,
+    videos: Sequence[Video],
+    num_classes: int,
+    directory: str,
+    scores: str,
+    say: Callable[[str], None],
+) -> PassSummary:
+    """Leaves the latents of the pretrained detector."""
     assert config.detector.pretrained is not None
     spec = detector_spec(config, num_classes)
     location, partial = config.locate(config.detector.pretrained), config.detector.allow_partial
     weights, told = pretrained_weights(spec, location, allow_partial=partial, seed=config.seed)
     say(f"start: latents of an untrained detector, {told}")
-    checkpoint, scores = storage.join(directory, "detector"), storage.join(directory, "scores")
+    checkpoint = storage.join(directory, "detector")
     save_detector(checkpoint, spec, weights, None)
-    summary = score_pool(
+    return score_pool(
         videos,
         {},
         checkpoint,
@@ -112,9 +143,6 @@ def start_scores(
         feature_cache=feature_cache(config),
         score_index=score_index(config),
     )
-    for video_id, reason in summary.failed.items():
-        say(f"start: {video_id} has no latent: {reason}")
-    return ScoreParts(scores)
 
 
 def read_own_latents(location: str, videos: Sequence[Video], say: Callable[[str], None]) -> pa.Table:

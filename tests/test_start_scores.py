@@ -1,4 +1,4 @@
-"""Oracles: latents as they were written down; that other weights of an encoder give other latents."""
+"""Oracles: latents as they were written down; other weights of an encoder, or other pictures, give other latents."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from hybridal_ray.config import Config, parse_config
 from hybridal_ray.config_values import detector_spec
 from hybridal_ray.detectors.building import build_detector
 from hybridal_ray.errors import UserError
+from hybridal_ray.pool.decoding import read_video
 from hybridal_ray.pool.tables import Video
+from hybridal_ray.scoring.appearance import SIDE, appearance_of
 from hybridal_ray.scoring.pool_scorer import read_scores
 from hybridal_ray.selection.score_batches import ScoreParts, ScoreTable
 from hybridal_ray.start_scores import check_start, read_own_latents, start_scores
@@ -114,3 +116,14 @@ def test_a_pretrained_detector_gives_the_latents_of_its_encoder(tmp_path):
         found.append(np.array([row["latent"] for row in rows]))
     assert np.isfinite(found).all()
     assert (found[0] != found[1]).any(axis=1).all()  # other weights of the encoder, the same head
+
+
+def test_what_videos_look_like_serves_a_start_without_any_weights(tmp_path):
+    config = config_of(tmp_path, TYPICAL | {"start_latents": "appearance"})
+    assert check_start(config)
+    videos = [write_video(tmp_path / f"v{index}.mp4", 9 + index) for index in range(2)]
+    scores = [start_scores(config, videos, 3, str(tmp_path / "start"), print) for _ in range(2)]
+    assert scores == [ScoreParts(f"{tmp_path}/start/scores")] * 2
+    for row, video in zip(read_scores(f"{tmp_path}/start/scores").to_pylist(), videos, strict=True):
+        frames = read_video(video.uri, SIDE)  # fewer than are looked at of a longer one, so all of them
+        assert row["latent"] == appearance_of(frames).tolist()
