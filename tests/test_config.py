@@ -78,7 +78,8 @@ def tree_with(dotted: str, value: Any) -> dict[str, Any]:
         ("detector.clip_frames", 8),
         ("detector.clip_stride", 2),
         ("selection.strategy", "claus"),
-        ("selection.start_strategy", "random"),
+        ("selection.start_strategy", "typiclust"),  # not the report's: docs/errata.md
+        ("selection.start_latents", "appearance"),
         ("budget.revisit_fraction", 0.0),
     ],
 )
