@@ -20,7 +20,8 @@ FULL = "full"  # the arm of full supervision
 IN_PROCESS = ("training.workers=0", "scoring.actors=0")
 ALL_LABELS = (
     "budget.start_videos=all", "budget.start_frames_per_video=all", "budget.max_frames=null", "rounds=1",
-    "selection.strategy=random", "selection.options={}", "selection.start_strategy=random", "selection.start_options={}",
+    "selection.strategy=random", "selection.options={}",
+    "selection.start_strategy=random", "selection.start_options={}",
 )  # fmt: skip
 
 
