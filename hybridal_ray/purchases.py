@@ -94,7 +94,8 @@ class Purchases:
     def _start_scores(self) -> ScoreBatches | None:
         """Computed once a run, and then found where they were left."""
         directory, classes = self._run.store.round_directory(START), len(self._run.pool.classes)
-        return start_scores(self._run.config, self._run.videos, classes, directory, self._run.say)
+        tell = self._run.now_and_then("start: latents")
+        return start_scores(self._run.config, self._run.videos, classes, directory, self._run.say, tell)
 
     def _request(
         self,

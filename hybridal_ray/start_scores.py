@@ -22,7 +22,7 @@ from hybridal_ray.config_values import (
     uncertainty_settings,
 )
 from hybridal_ray.detectors.checkpoint import save_detector
-from hybridal_ray.dispatch import PassSummary
+from hybridal_ray.dispatch import PassSummary, Progress
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
@@ -81,7 +81,12 @@ def check_start(config: Config) -> bool:
 
 
 def start_scores(
-    config: Config, videos: Sequence[Video], num_classes: int, directory: str, say: Callable[[str], None]
+    config: Config,
+    videos: Sequence[Video],
+    num_classes: int,
+    directory: str,
+    say: Callable[[str], None],
+    tell: Callable[[str], None],
 ) -> ScoreBatches | None:
     """Scores in which the latents alone are known, None where no strategy of the run needs them.
 
@@ -91,7 +96,8 @@ def start_scores(
         num_classes: Of the pool.
         directory: Of the run's start; gets what the pass over the pool leaves, which is gone on with where an earlier
             job began it.
-        say: Takes a line of progress.
+        say: Takes a line that tells what was found.
+        tell: Takes a line of progress, as often as a chunk of videos is done.
 
     Raises:
         UserError: `check_start` would raise one, the weights or the latents do not fit, or see `score_pool`.
@@ -101,10 +107,15 @@ def start_scores(
     named = config.selection.start_latents
     assert named is not None
     scores = storage.join(directory, "scores")
+
+    def progress(done: int, total: int) -> None:
+        tell(f"{done} of {total} videos")
+
     if named == APPEARANCE:
-        summary = describe_pool(videos, scores, plan=actor_plan(config))
+        plan = dataclasses.replace(actor_plan(config), gpus_per_actor=0, device="cpu")
+        summary = describe_pool(videos, scores, plan=plan, progress=progress)
     elif named == PRETRAINED:
-        summary = _score_untrained(config, videos, num_classes, directory, scores, say)
+        summary = _score_untrained(config, videos, num_classes, directory, say, progress)
     else:
         return ScoreTable(read_own_latents(config.locate(named), videos, say))
     for video_id, reason in summary.failed.items():
@@ -117,8 +128,8 @@ def _score_untrained(
     videos: Sequence[Video],
     num_classes: int,
     directory: str,
-    scores: str,
     say: Callable[[str], None],
+    progress: Progress,
 ) -> PassSummary:
     """Leaves the latents of the pretrained detector."""
     assert config.detector.pretrained is not None
@@ -132,7 +143,7 @@ def _score_untrained(
         videos,
         {},
         checkpoint,
-        scores,
+        storage.join(directory, "scores"),
         # The latent of one pass will do: the uncertainty of a detector that was never trained is not looked at.
         settings=dataclasses.replace(uncertainty_settings(config), passes=1, measure="neg_log"),
         shortcuts=plain(Shortcuts, config.scoring),
@@ -142,6 +153,7 @@ def _score_untrained(
         plan=actor_plan(config),
         feature_cache=feature_cache(config),
         score_index=score_index(config),
+        progress=progress,
     )
 
 

@@ -55,7 +55,7 @@ def test_a_start_that_cannot_be_made_is_told_before_anything_is_computed(tmp_pat
 
 
 def test_a_start_without_scores_needs_nothing(tmp_path):
-    assert start_scores(config_of(tmp_path, RANDOM), [], 2, str(tmp_path), print) is None
+    assert start_scores(config_of(tmp_path, RANDOM), [], 2, str(tmp_path), print, print) is None
 
 
 def test_a_later_strategy_may_need_them_where_the_start_does_not(tmp_path):
@@ -77,7 +77,7 @@ class TestOwnLatents:
     def test_are_given_to_the_strategy_and_those_of_other_videos_left_out(self, tmp_path, videos):
         write_latents(tmp_path / "own.parquet", [("v3", [1.0, 2.0]), ("v0", [0.5, 0.25]), ("test", [9.0, 9.0])])
         config = config_of(tmp_path, TYPICAL | {"start_latents": "own.parquet"})
-        scores = start_scores(config, videos, 2, str(tmp_path / "start"), print)
+        scores = start_scores(config, videos, 2, str(tmp_path / "start"), print, print)
         assert isinstance(scores, ScoreTable)
         rows = {row["video_id"]: row for row in scores.table.to_pylist()}
         assert {name: row["latent"] for name, row in rows.items()} == {"v3": [1.0, 2.0], "v0": [0.5, 0.25]}
@@ -124,7 +124,7 @@ def test_a_pretrained_detector_gives_the_latents_of_its_encoder(tmp_path):
         encoder: Any = build_detector(detector_spec(config, num_classes=3)).encoder
         torch.save(encoder.state_dict(), tmp_path / "encoder.pt")
         root = str(tmp_path / str(seed))
-        scores = [start_scores(config, videos, 3, root, print) for _ in range(2)]
+        scores = [start_scores(config, videos, 3, root, print, print) for _ in range(2)]
         assert scores == [ScoreParts(f"{root}/scores")] * 2  # the second time it only looks at what is there
         rows = read_scores(f"{root}/scores").to_pylist()
         assert [row["video_id"] for row in rows] == ["v0", "v1"]
@@ -137,7 +137,7 @@ def test_what_videos_look_like_serves_a_start_without_any_weights(tmp_path):
     config = config_of(tmp_path, {})  # it is what a run begins with unless told otherwise
     assert check_start(config)
     videos = [write_video(tmp_path / f"v{index}.mp4", 9 + index) for index in range(2)]
-    scores = [start_scores(config, videos, 3, str(tmp_path / "start"), print) for _ in range(2)]
+    scores = [start_scores(config, videos, 3, str(tmp_path / "start"), print, print) for _ in range(2)]
     assert scores == [ScoreParts(f"{tmp_path}/start/scores")] * 2
     for row, video in zip(read_scores(f"{tmp_path}/start/scores").to_pylist(), videos, strict=True):
         frames = read_video(video.uri, SIDE)  # fewer than are looked at of a longer one, so all of them
