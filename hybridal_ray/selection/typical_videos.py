@@ -16,6 +16,10 @@ from hybridal_ray.selection.rules import Lot
 
 Floats = npt.NDArray[np.float64]
 
+# Videos, evenly spread over the pool or a cluster, that stand for all of a larger one, so that a million take minutes.
+MOST_CLUSTERED = 20_000
+MOST_COMPARED = 2_048
+
 
 class TypicalVideos:
     """Takes the most typical video of each cluster, the largest cluster without a labelled video first.
@@ -25,7 +29,8 @@ class TypicalVideos:
     those with the fewest labelled and taken videos come next. Videos to be revisited are taken from clusters in turns,
     labelled or not. Cost: latents, of a scoring pass with as little as one pass or of your own; all of them in memory,
     4·V·D bytes, refused beyond ``selection.memory_mib``, and k-means' copies of them; O(V·(n + l)·D) a step of k-means
-    for n videos to buy and l labelled ones, and O(m²·D) in a cluster of m.
+    for n videos to buy and l labelled ones, and O(m²·D) in a cluster of m. Beyond `MOST_CLUSTERED` videos k-means sees
+    so many of them, and a video is compared with no more than `MOST_COMPARED` of its cluster.
 
     Args:
         neighbours: Nearest neighbours, in the cluster, that typicality is measured by.
@@ -52,7 +57,8 @@ class TypicalVideos:
             return []
         latents = pool.latents()
         wanted = min(int(pool.labelled.sum()) + new_count, self.most_clusters)
-        centres = fit_centres(latents, max(wanted, 1), request.seed, self.restarts)
+        seen = latents[_spread(len(latents), MOST_CLUSTERED)]
+        centres = fit_centres(seen, max(wanted, 1), request.seed, self.restarts)
         cluster_of = assign_to_centres(latents, centres)
         loneliness = _loneliness_in_clusters(latents, cluster_of, self.neighbours)
         labelled = np.bincount(cluster_of[pool.labelled], minlength=len(centres))
@@ -69,21 +75,22 @@ def typiclust(
     return Combined(TypicalVideos(neighbours, most_clusters, restarts), frame_rule(frames))
 
 
-def loneliness_of(latents: Latents, neighbours: int) -> Floats:
+def loneliness_of(latents: Latents, neighbours: int, most_compared: int = MOST_COMPARED) -> Floats:
     """(N,), mean distance of each point to its nearest neighbours: the inverse of its typicality.
 
     Args:
         latents: (N, D).
         neighbours: Neighbours to average over; all others where there are fewer. A single point is infinitely lonely.
+        most_compared: Points, evenly spread, among which the neighbours are looked for.
     """
-    count = min(neighbours, len(latents) - 1)
-    if count == 0:
-        return np.full(len(latents), np.inf)
-    loneliness = np.empty(len(latents))
+    compared = _spread(len(latents), most_compared)
+    others = latents[compared]
+    loneliness = np.full(len(latents), np.inf)
     for index, latent in enumerate(latents):
-        distances = squared_distances(latents, latent)
-        distances[index] = np.inf
-        loneliness[index] = np.sqrt(np.partition(distances, count - 1)[:count]).mean()
+        distances = np.delete(squared_distances(others, latent), np.flatnonzero(compared == index))
+        count = min(neighbours, len(distances))
+        if count:
+            loneliness[index] = np.sqrt(np.partition(distances, count - 1)[:count]).mean()
     return loneliness
 
 
@@ -127,3 +134,8 @@ def _loneliness_in_clusters(latents: Latents, cluster_of: npt.NDArray[np.int64],
         members = cluster_of == cluster
         loneliness[members] = loneliness_of(latents[members], neighbours)
     return loneliness
+
+
+def _spread(count: int, most: int) -> npt.NDArray[np.int64]:
+    """At most so many places of 0 … count − 1, evenly spread."""
+    return np.arange(min(count, most)) * count // max(min(count, most), 1)

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from made_up_pools import RELAXED, make_request, make_video, score_row
 
 from hybridal_ray.errors import UserError
+from hybridal_ray.selection import typical_videos
 from hybridal_ray.selection.strategies import run_strategy
 from hybridal_ray.selection.typical_videos import TypicalVideos, loneliness_of, take_typical
 
@@ -23,6 +24,25 @@ def test_loneliness_is_the_mean_distance_to_the_nearest_others(points, neighbour
         others = sorted(math.dist(points[index], point) for other, point in enumerate(points) if other != index)
         nearest = others[:neighbours]
         assert found == pytest.approx(sum(nearest) / len(nearest) if nearest else math.inf)
+
+
+@RELAXED
+@given(POINTS, st.integers(1, 12), st.integers(1, 5))
+def test_in_a_large_cluster_every_so_manieth_point_is_compared_with(points, neighbours, most):
+    compared = {index * len(points) // min(most, len(points)) for index in range(min(most, len(points)))}
+    for index, found in enumerate(loneliness_of(points, neighbours, most)):
+        others = sorted(math.dist(points[index], points[other]) for other in compared if other != index)
+        nearest = others[:neighbours]
+        assert found == pytest.approx(sum(nearest) / len(nearest) if nearest else math.inf)
+
+
+def test_of_a_large_pool_k_means_sees_a_part_and_every_video_is_sorted(monkeypatch):
+    monkeypatch.setattr(typical_videos, "MOST_CLUSTERED", 6)
+    places = {f"v{index:02d}": 50.0 * (index % 3) + index / 100 for index in range(12)}
+    rows = [score_row(name, 1.0, [place], [0]) for name, place in places.items()]
+    request = make_request([make_video(name) for name in places], rows, num_videos=3)
+    picked = run_strategy("typiclust", {"restarts": 5}, request).picks["video_id"].to_pylist()
+    assert {int(name[1:]) % 3 for name in picked} == {0, 1, 2}
 
 
 def test_the_emptiest_cluster_comes_first_then_the_largest():
