@@ -16,6 +16,8 @@ from hybridal_ray.registry import nearest
 
 FULL = "full"  # the arm of full supervision
 
+SEED = "{seed}"  # in an override, stands for the seed of the run
+
 # Each run is one process: training and scoring happen where its task runs.
 IN_PROCESS = ("training.workers=0", "scoring.actors=0")
 ALL_LABELS = (
@@ -109,7 +111,7 @@ class Comparison(Section):
         return storage.join(self.directory, "runs", f"{arm}-{seed}")
 
     def config_of(self, arm: str, seed: int) -> Config:
-        """The configuration of one run.
+        """The configuration of one run; ``{seed}`` in an override is its seed, so that seeds may have pools of their own.
 
         Args:
             arm: Name of an arm, or `FULL`.
@@ -130,7 +132,8 @@ class Comparison(Section):
             *IN_PROCESS,
         )
         try:
-            return load_config(self.config, [*self.overrides, *own, *fixed])
+            varied = [override.replace(SEED, str(seed)) for override in (*self.overrides, *own)]
+            return load_config(self.config, [*varied, *fixed])
         except UserError as error:
             raise UserError(f"arm {arm!r}: {error}") from error
 

@@ -87,6 +87,15 @@ def test_later_overrides_win(tmp_path: Path) -> None:
     assert load_comparison(file, ["seeds=7"]).seeds == 7
 
 
+def test_a_seed_may_have_a_pool_of_its_own(tmp_path: Path) -> None:
+    pool = {"path": "pools/demo_{seed}", "demo": {"videos": 40, "seed": "{seed}"}}
+    comparison = tiny_comparison(tmp_path, overrides={"pool": pool}, arms={"random": {}})
+    for seed in (0, 3):
+        found = comparison.config_of("random", seed).pool
+        assert found.demo is not None
+        assert (found.path, found.demo.seed) == (f"pools/demo_{seed}", seed)
+
+
 def test_name_and_place_come_from_the_file_where_not_given(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(f"root: {tmp_path}\nconfig: {CONFIGS}/demo.yaml\narms: {{random: {{}}}}\n")
