@@ -111,7 +111,7 @@ class Comparison(Section):
         return storage.join(self.directory, "runs", f"{arm}-{seed}")
 
     def config_of(self, arm: str, seed: int) -> Config:
-        """The configuration of one run; ``{seed}`` in an override is its seed, so that seeds may have pools of their own.
+        """The configuration of one run; ``{seed}`` in an override is its seed, so that seeds may have their own pools.
 
         Args:
             arm: Name of an arm, or `FULL`.
