@@ -30,7 +30,6 @@ from hybridal_ray.selection.strategies import run_strategy
 FIRST: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "random": ("random", {}),
     "typiclust by appearance": ("typiclust", {}),
-    "scenes by appearance": ("scenes", {"inside": "random", "frames": "random"}),
     "sources, told": ("sources", {"inside": "random", "frames": "random"}),
 }
 THEN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -38,7 +37,6 @@ THEN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "uncertainty": ("uncertainty", {}),
     "clusters": ("clusters", {}),
     "claus": ("claus", {}),
-    "scenes by appearance": ("scenes", {}),
     "sources, told": ("sources", {}),
 }
 
@@ -83,7 +81,7 @@ def request_of(videos: Sequence[Video], looks: ScoreBatches, count: int) -> Sele
     """Of a frame each of `count` videos."""
     return SelectionRequest(
         videos=videos, labelled={}, scores=looks, centres=None, num_videos=count, frames_per_video=1, max_frames=None,
-        revisit_fraction=0.0, seed=0, memory_mib=1024, clusters_to=None, start_latents=looks,
+        revisit_fraction=0.0, seed=0, memory_mib=1024, clusters_to=None,
     )  # fmt: skip
 
 

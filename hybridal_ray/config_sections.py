@@ -30,8 +30,8 @@ class PoolConfig(Section):
 class BudgetConfig(Section):
     """What is bought; the unit is one labelled frame (method §5)."""
 
-    start_videos: CountOrAll = Field(12, description="Videos labelled before the first round.")
-    start_frames_per_video: CountOrAll = Field(4, description="Frames labelled in each of them.")
+    start_videos: CountOrAll = Field(12, description="Videos labelled before the first round, at random.")
+    start_frames_per_video: CountOrAll = Field(4, description="Frames labelled in each of them, at random.")
     videos_per_round: PositiveInt | Annotated[list[PositiveInt], Field(min_length=1)] = Field(
         12, description="Videos bought in a round, or in each, the last number again and again; the paper adds 5 %."
     )
@@ -182,11 +182,11 @@ class SelectionConfig(Section):
 
     strategy: str = Field("claus", description="Registered strategy, or package.module:Name.")
     options: dict[str, Any] = Field(default_factory=dict, description="Arguments of the strategy.")
-    start_strategy: str = Field("typiclust", description="Picks the first batch, when nothing is scored yet.")
+    start_strategy: str = Field("random", description="Picks the first batch, when nothing is scored yet.")
     start_options: dict[str, Any] = Field(default_factory=dict, description="Arguments of start_strategy.")
     start_latents: str | None = Field(
         "appearance",
-        description="Latents that no training changes: 'appearance', 'pretrained', or a Parquet file of your own.",
+        description="For a start_strategy that needs latents: 'appearance', 'pretrained', or a Parquet file.",
     )
     memory_mib: int = Field(1024, ge=1, description="Latents and clusters held at once; what is larger is streamed.")
 

@@ -10,10 +10,9 @@ from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.round_tables import SELECTION_SCHEMA
 from hybridal_ray.run_budget import RunBudget
 from hybridal_ray.run_stages import START, RunStages
-from hybridal_ray.selection.request import Selection, SelectionRequest, needs_start_latents
+from hybridal_ray.selection.request import Selection, SelectionRequest
 from hybridal_ray.selection.score_batches import ScoreBatches, ScoreParts
 from hybridal_ray.selection.selector import select
-from hybridal_ray.selection.strategies import build_strategy
 from hybridal_ray.start_scores import start_scores
 
 
@@ -47,8 +46,10 @@ class Purchases:
 
         def pick() -> dict[str, Any]:
             name, options = self._run.config.selection.start_strategy, self._run.config.selection.start_options
-            scores = self._start_scores()
-            request = self._request(START, videos, frames, scores=scores, centres=None, start_latents=scores)
+            directory, classes = self._run.store.round_directory(START), len(self._run.pool.classes)
+            tell = self._run.now_and_then("start: latents")
+            scores = start_scores(self._run.config, self._run.videos, classes, directory, self._run.say, tell)
+            request = self._request(START, videos, frames, scores=scores, centres=None)
             return self._keep(START, select(name, options, request, in_process=True))
 
         self._run.stage(START, "select", pick)
@@ -61,16 +62,16 @@ class Purchases:
         def work() -> dict[str, Any]:
             if self._run.frames_left(round_index) == 0:  # nor is there a scoring pass
                 return self._keep(round_index, Selection(SELECTION_SCHEMA.empty_table()))
-            name, options = config.selection.strategy, config.selection.options
             request = self._request(
                 round_index,
                 budget.videos_in(round_index),
                 budget.frames_per_video,
                 scores=ScoreParts(self._run.directory(round_index, "scores")),
                 centres=load_detector(self._run.checkpoint(round_index)).centres,
-                start_latents=self._start_scores() if needs_start_latents(build_strategy(name, options)) else None,
             )
-            selection = select(name, options, request, in_process=not config.scoring.actors)
+            selection = select(
+                config.selection.strategy, config.selection.options, request, in_process=not config.scoring.actors
+            )
             return self._keep(round_index, selection)
 
         # A budget that was raised since may buy what the former one could not.
@@ -91,12 +92,6 @@ class Purchases:
 
         self._run.stage(round_index, "label", work)
 
-    def _start_scores(self) -> ScoreBatches | None:
-        """Computed once a run, and then found where they were left."""
-        directory, classes = self._run.store.round_directory(START), len(self._run.pool.classes)
-        tell = self._run.now_and_then("start: latents")
-        return start_scores(self._run.config, self._run.videos, classes, directory, self._run.say, tell)
-
     def _request(
         self,
         round_index: int | None,
@@ -105,7 +100,6 @@ class Purchases:
         *,
         scores: ScoreBatches | None,
         centres: Any,
-        start_latents: ScoreBatches | None,
     ) -> SelectionRequest:
         budget, labels = self._run.config.budget, self._run.labels(round_index)
         labelled = ledger.labelled_frames(labels)
@@ -124,7 +118,6 @@ class Purchases:
             memory_mib=self._run.config.selection.memory_mib,
             clusters_to=self._run.directory(round_index, "clusters.parquet"),
             round_index=round_index,
-            start_latents=start_latents,
         )
 
     def _keep(self, round_index: int | None, selection: Selection) -> dict[str, Any]:

@@ -1,7 +1,6 @@
-"""Latents that no training of the run changes: what videos look like, a pretrained detector's, or the user's own.
+"""What a first selection goes by that needs latents: what videos look like, a pretrained detector's, or the user's own.
 
-A first selection has nothing else to go by, for there is no detector yet whose uncertainty is worth the name; later
-ones may tell scenes by them.
+Before the first round there is no detector that was trained, and so no uncertainty worth the name.
 """
 
 import dataclasses
@@ -30,7 +29,6 @@ from hybridal_ray.pool.tables import Video
 from hybridal_ray.scoring.appearance import describe_pool
 from hybridal_ray.scoring.pool_scorer import score_pool
 from hybridal_ray.scoring.shortcuts import Shortcuts
-from hybridal_ray.selection.request import needs_start_latents
 from hybridal_ray.selection.score_batches import ScoreBatches, ScoreParts, ScoreTable
 from hybridal_ray.selection.strategies import build_strategy
 from hybridal_ray.training.first_weights import pretrained_weights
@@ -46,27 +44,21 @@ OWN_LATENTS_SCHEMA = pa.schema(
 
 
 def check_start(config: Config) -> bool:
-    """Builds both strategies and looks for the latents that they need, before anything is computed.
+    """Builds the first strategy and looks for what it needs, before anything is computed.
 
     Returns:
-        Whether one of them needs some.
+        Whether it needs latents.
 
     Raises:
-        UserError: One cannot be built, or needs latents and the configuration names none, or none that are there.
+        UserError: It cannot be built, or needs latents and the configuration names none, or none that are there.
     """
     selection = config.selection
-    first = build_strategy(selection.start_strategy, selection.start_options)
-    needing = []
-    if first.needs_scores or needs_start_latents(first):
-        needing.append(f"start_strategy {selection.start_strategy!r}")
-    if needs_start_latents(build_strategy(selection.strategy, selection.options)):
-        needing.append(f"strategy {selection.strategy!r}")
-    if not needing:
+    if not build_strategy(selection.start_strategy, selection.start_options).needs_scores:
         return False
     named = selection.start_latents
     if named is None:
         raise UserError(
-            f"selection.start_latents: {needing[0]} needs latents, found none; expected "
+            f"selection.start_latents: start_strategy {selection.start_strategy!r} needs latents, found none; expected "
             f"{APPEARANCE!r}, {PRETRAINED!r} with detector.pretrained set, or a Parquet file with the columns video_id "
             "and latent"
         )
@@ -88,7 +80,7 @@ def start_scores(
     say: Callable[[str], None],
     tell: Callable[[str], None],
 ) -> ScoreBatches | None:
-    """Scores in which the latents alone are known, None where no strategy of the run needs them.
+    """The scores that the first selection is given, None where it needs none.
 
     Args:
         config: The run.

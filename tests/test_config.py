@@ -78,8 +78,7 @@ def tree_with(dotted: str, value: Any) -> dict[str, Any]:
         ("detector.clip_frames", 8),
         ("detector.clip_stride", 2),
         ("selection.strategy", "claus"),
-        ("selection.start_strategy", "typiclust"),  # not the report's: docs/errata.md
-        ("selection.start_latents", "appearance"),
+        ("selection.start_strategy", "random"),
         ("budget.revisit_fraction", 0.0),
     ],
 )

@@ -28,7 +28,6 @@ def config_of(root: Path, selection: dict[str, Any], **changes: Any) -> Config:
 
 
 TYPICAL = {"start_strategy": "typiclust"}
-RANDOM = {"start_strategy": "random"}
 
 
 @pytest.mark.parametrize(
@@ -38,11 +37,6 @@ RANDOM = {"start_strategy": "random"}
             TYPICAL | {"start_latents": None},
             r"selection\.start_latents: start_strategy 'typiclust' needs latents, found none",
         ),
-        (
-            RANDOM | {"strategy": "scenes", "start_latents": None},
-            r"selection\.start_latents: strategy 'scenes' needs latents, found none",
-        ),
-        (RANDOM | {"strategy": "scenes", "start_latents": "gone.parquet"}, r"gone\.parquet is not there"),
         (TYPICAL | {"start_latents": "pretrained"}, r"'pretrained', but detector\.pretrained is null"),
         (TYPICAL | {"start_latents": "gone.parquet"}, r"gone\.parquet is not there"),
         ({"start_strategy": "typical"}, r"selection\.strategy: no 'typical' is known"),
@@ -55,13 +49,7 @@ def test_a_start_that_cannot_be_made_is_told_before_anything_is_computed(tmp_pat
 
 
 def test_a_start_without_scores_needs_nothing(tmp_path):
-    assert start_scores(config_of(tmp_path, RANDOM), [], 2, str(tmp_path), print, print) is None
-
-
-def test_a_later_strategy_may_need_them_where_the_start_does_not(tmp_path):
-    assert check_start(config_of(tmp_path, RANDOM | {"strategy": "scenes"}))
-    scheduled = {"strategy": "scheduled", "options": {"first": "scenes", "until_round": 1}}
-    assert check_start(config_of(tmp_path, RANDOM | scheduled))
+    assert start_scores(config_of(tmp_path, {}), [], 2, str(tmp_path), print, print) is None
 
 
 def write_latents(path: Path, rows: list[tuple[str, list[float]]]) -> str:
@@ -134,7 +122,7 @@ def test_a_pretrained_detector_gives_the_latents_of_its_encoder(tmp_path):
 
 
 def test_what_videos_look_like_serves_a_start_without_any_weights(tmp_path):
-    config = config_of(tmp_path, {})  # it is what a run begins with unless told otherwise
+    config = config_of(tmp_path, TYPICAL)  # it is what such a start goes by unless told otherwise
     assert check_start(config)
     videos = [write_video(tmp_path / f"v{index}.mp4", 9 + index) for index in range(2)]
     scores = [start_scores(config, videos, 3, str(tmp_path / "start"), print, print) for _ in range(2)]

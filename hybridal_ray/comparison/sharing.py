@@ -145,16 +145,11 @@ def _files_of(root: str, round_index: int | None, stage: str) -> Iterator[str]:
     if stage == "select":
         names = [f"{folder}/selection.parquet", f"{folder}/clusters.parquet"]
         yield from (name for name in names if storage.exists(storage.join(root, name)))
-        if round_index is None:
-            yield from _files_below(root, f"{folder}/scores")  # latents that no training changes
     elif stage == "label":
         yield "labels/round-000.parquet"
     else:
-        yield from _files_below(root, f"{folder}/{'scores' if stage == 'score' else stage}")
-
-
-def _files_below(root: str, folder: str) -> Iterator[str]:
-    return (f"{folder}/{name}" for name in storage.list_tree(storage.join(root, folder)))
+        below = f"{folder}/{'scores' if stage == 'score' else stage}"
+        yield from (f"{below}/{name}" for name in storage.list_tree(storage.join(root, below)))
 
 
 def _asks_of_scoring(config: Config) -> Any:

@@ -1,6 +1,5 @@
 """How many videos each cluster, and each kind of video, is given of a round's budget."""
 
-import heapq
 import math
 from collections.abc import Sequence
 from fractions import Fraction
@@ -29,38 +28,6 @@ def proportional_shares(budget: int, sizes: Sequence[int], capacities: Sequence[
     by_remainder = sorted(range(len(quotas)), key=lambda cluster: shares[cluster] - quotas[cluster])
     for cluster in by_remainder[:left_over]:
         shares[cluster] += 1
-    return shares
-
-
-def shares_on_top(budget: int, sizes: Sequence[int], held: Sequence[int], capacities: Sequence[int]) -> list[int]:
-    """Shares a budget out so that what each cluster holds in the end is in proportion to its size, as far as can be.
-
-    One by one to the cluster with the least (holds + 1/2) / size, ties to the lower cluster id: Webster's method
-    (Sainte-Laguë), which starts from what is held already.
-
-    Args:
-        budget: Videos to share out, 0 or more.
-        sizes: (K,), size of each cluster in the pool, at least 1 where its capacity is.
-        held: (K,), videos that each cluster has already.
-        capacities: (K,), videos of each cluster that can still be bought.
-
-    Returns:
-        (K,), whole shares whose sum is the lesser of the budget and the capacities' sum.
-    """
-    shares = [0] * len(sizes)
-    # Twice the quotient that is compared, as an exact fraction.
-    waiting = [
-        (Fraction(2 * held[cluster] + 1, size), cluster) for cluster, size in enumerate(sizes) if capacities[cluster]
-    ]
-    heapq.heapify(waiting)
-    for _ in range(budget):
-        if not waiting:
-            break
-        _, cluster = heapq.heappop(waiting)
-        shares[cluster] += 1
-        if shares[cluster] < capacities[cluster]:
-            holds = held[cluster] + shares[cluster]
-            heapq.heappush(waiting, (Fraction(2 * holds + 1, sizes[cluster]), cluster))
     return shares
 
 

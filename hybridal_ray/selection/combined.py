@@ -6,7 +6,7 @@ from typing import Any
 
 from hybridal_ray.selection.pool_rows import PoolRows, read_pool, rows_by_id
 from hybridal_ray.selection.purchase import PickedVideo, interleave, purchase
-from hybridal_ray.selection.request import Selection, SelectionRequest, frame_budget, needs_start_latents
+from hybridal_ray.selection.request import Selection, SelectionRequest, frame_budget
 from hybridal_ray.selection.rules import FrameRule, Lot, OpenVideo, VideoRule, reads_videos
 
 
@@ -28,7 +28,6 @@ class Combined:
         self.measure = measure
         self.needs_scores = videos.needs_scores or bool(frames.columns)
         self.needs_videos = frames.needs_videos or reads_videos(videos) or not self.needs_scores
-        self.needs_start_latents = needs_start_latents(videos)
         self.budget_in_frames = frames.whole_videos
 
     def select(self, request: SelectionRequest) -> Selection:

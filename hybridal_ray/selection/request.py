@@ -31,8 +31,6 @@ class SelectionRequest:
         clusters_to: Where a strategy that clusters leaves the cluster of each video, a Parquet file of
             `CLUSTERS_SCHEMA`; None leaves none.
         round_index: The round that ends with this selection; None before the first one, or where nobody counts.
-        start_latents: Latents of the videos that no training of the run changes, in the column ``latent`` of scores
-            whose other columns may be empty; None for strategies that do not need them.
     """
 
     videos: Sequence[Video]
@@ -47,7 +45,6 @@ class SelectionRequest:
     memory_mib: int
     clusters_to: str | None
     round_index: int | None = None
-    start_latents: ScoreBatches | None = None
 
     def __post_init__(self) -> None:
         if self.num_videos < 0:
@@ -91,13 +88,11 @@ class Strategy(Protocol):
         needs_videos: Whether `SelectionRequest.videos` must be there. Where it need not, a list of millions is not
             sent through the cluster.
 
-    Three more attributes may be there:
+    Two more attributes may be there:
         measure: Uncertainty by which scoring shall measure the pool, one of `scoring.measure`; None, or no such
             attribute, is the one of the configuration.
         budget_in_frames: True where `frame_budget` alone bounds the selection, over any number of videos and of frames
             in each; False, or no such attribute, where `num_videos` and `frames_per_video` bound it too.
-        needs_start_latents: True where `SelectionRequest.start_latents` must be there; False, or no such attribute,
-            where it need not.
     """
 
     needs_scores: bool
@@ -117,8 +112,3 @@ def measure_of(strategy: Strategy) -> str | None:
 def budget_in_frames(strategy: Strategy) -> bool:
     """Whether a strategy is bound by `frame_budget` alone."""
     return bool(getattr(strategy, "budget_in_frames", False))
-
-
-def needs_start_latents(strategy: object) -> bool:
-    """Whether a strategy, or a choice of videos, needs `SelectionRequest.start_latents`."""
-    return bool(getattr(strategy, "needs_start_latents", False))

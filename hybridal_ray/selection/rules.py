@@ -29,9 +29,8 @@ class VideoRule(Protocol):
         columns: Of `SCORES_SCHEMA`, those that `PoolRows.table` shall hold. A video that has none of one of them cannot
             be bought, and where ``latent`` is among them, a video without it is left out altogether.
 
-    Two more attributes may be there; no such attribute says no:
-        needs_videos: Whether it reads `SelectionRequest.videos`.
-        needs_start_latents: Whether it reads `SelectionRequest.start_latents`.
+    One more attribute may be there:
+        needs_videos: Whether it reads `SelectionRequest.videos`; no such attribute says no.
     """
 
     needs_scores: bool

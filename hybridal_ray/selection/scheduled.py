@@ -1,14 +1,7 @@
 """A schedule: one strategy while labels are few, another from then on."""
 
 from hybridal_ray.errors import UserError
-from hybridal_ray.selection.request import (
-    Selection,
-    SelectionRequest,
-    Strategy,
-    budget_in_frames,
-    measure_of,
-    needs_start_latents,
-)
+from hybridal_ray.selection.request import Selection, SelectionRequest, Strategy, budget_in_frames, measure_of
 
 
 class Scheduled:
@@ -50,7 +43,6 @@ class Scheduled:
         self.budget_in_frames = budget_in_frames(first)
         self.needs_scores = first.needs_scores or then.needs_scores
         self.needs_videos = first.needs_videos or then.needs_videos
-        self.needs_start_latents = needs_start_latents(first) or needs_start_latents(then)
 
     def select(self, request: SelectionRequest) -> Selection:
         """Asks the strategy in force; before the first round that is the first one."""

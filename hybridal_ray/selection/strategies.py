@@ -22,7 +22,6 @@ from hybridal_ray.selection.random_frames import Random
 from hybridal_ray.selection.random_videos import RandomVideos, equidistant
 from hybridal_ray.selection.request import Selection, SelectionRequest, Strategy
 from hybridal_ray.selection.rules import VideoRule
-from hybridal_ray.selection.scene_videos import SceneVideos, scenes
 from hybridal_ray.selection.scheduled import Scheduled
 from hybridal_ray.selection.source_videos import SourceVideos, sources
 from hybridal_ray.selection.typical_videos import TypicalVideos, typiclust
@@ -40,7 +39,6 @@ VIDEO_RULES: Mapping[str, Callable[..., VideoRule]] = {
     "clusters": ClusterVideos,
     "core_set": CoreSetVideos,
     "random": RandomVideos,
-    "scenes": SceneVideos,
     "sources": SourceVideos,
     "typical": TypicalVideos,
     "uncertainty": UncertainVideos,
@@ -105,7 +103,6 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
     "intra_sample": IntraSample,
     "proximity": ProximityAware,
     "random": Random,
-    "scenes": scenes,
     "scheduled": scheduled,
     "sources": sources,
     "typiclust": typiclust,

@@ -64,17 +64,6 @@ def test_random_selection_does_without_scoring(tiny_pool: Path, tmp_path: Path) 
     assert len(picks(run, 1)) == 8
 
 
-def test_begins_with_videos_that_do_not_look_alike(tiny_pool: Path, tmp_path: Path) -> None:
-    """By default; the five sources of the training split are known to the pool and not to the run."""
-    settings = {"selection__start_strategy": "typiclust", "selection__strategy": "scenes"}
-    runs = [run_tiny(tmp_path / name, tiny_pool, rounds=1, **settings)[0] for name in ("one", "other")]
-    source_of = {video.video_id: video.group for video in load_pool(str(tiny_pool)).usable_videos("train")}
-    assert len(set(source_of.values())) == 5
-    assert {source_of[video] for video, _ in picks(runs[0], None)} == set(source_of.values())
-    assert len({video for video, _ in picks(runs[0], 0)}) == 4  # and it goes on
-    assert outcome(runs[0]) == outcome(runs[1])
-
-
 def test_second_run_decides_the_same(undisturbed: Path, tiny_pool: Path, tmp_path: Path) -> None:
     run, _ = run_tiny(tmp_path, tiny_pool)
     assert outcome(run) == outcome(undisturbed)

@@ -37,13 +37,10 @@ def score_row(video_id: str, score: float | None, latent: list[float] | None, fr
 
 
 def make_request(videos: list[Video], rows: list[dict[str, Any]] | None = None, **changes: Any) -> SelectionRequest:
-    """A request whose start latents are those of the rows."""
-    scores = None if rows is None else ScoreTable(pa.Table.from_pylist(rows, schema=SCORES_SCHEMA))
     fields: dict[str, Any] = {
         "videos": videos,
         "labelled": {},
-        "scores": scores,
-        "start_latents": scores,
+        "scores": None if rows is None else ScoreTable(pa.Table.from_pylist(rows, schema=SCORES_SCHEMA)),
         "centres": np.array([[0.0], [10.0]]),
         "num_videos": 3,
         "frames_per_video": 2,

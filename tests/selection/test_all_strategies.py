@@ -25,7 +25,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
 BALANCED = {"balance_classes": True}
 EVERY = [
     *((name, OPTIONS.get(name, {})) for name in sorted(STRATEGIES) if name != "combined"),
-    ("scenes", {"inside": "random", "frames": "random"}),
     *(("combined", {"videos": "uncertainty", "frames": frames}) for frames in sorted(FRAME_RULES)),
     ("uncertainty", BALANCED),
     ("inter_sample", BALANCED),
@@ -42,8 +41,9 @@ def bought(picks: pa.Table) -> list[tuple[str, int]]:
 def shuffled(request: SelectionRequest) -> SelectionRequest:
     assert isinstance(request.scores, ScoreTable)
     rows = request.scores.table.to_pylist()[::-1]
-    scores = ScoreTable(pa.Table.from_pylist(rows, schema=SCORES_SCHEMA))
-    return dataclasses.replace(request, videos=request.videos[::-1], scores=scores, start_latents=scores)
+    return dataclasses.replace(
+        request, videos=request.videos[::-1], scores=ScoreTable(pa.Table.from_pylist(rows, schema=SCORES_SCHEMA))
+    )
 
 
 @pytest.mark.parametrize(("name", "options"), EVERY, ids=str)
@@ -77,7 +77,7 @@ class TestAnyStrategy:
         assert len(run_strategy(name, options, whole_pool_request({}, num_videos=0)).picks) == 0
 
 
-@pytest.mark.parametrize("name", sorted(set(STRATEGIES) - {"claus", "clusters", "combined", "scenes", "scheduled"}))
+@pytest.mark.parametrize("name", sorted(set(STRATEGIES) - {"claus", "clusters", "combined", "scheduled"}))
 def test_a_pool_without_scores_and_without_videos_is_an_empty_selection(name):
     assert len(run_strategy(name, {}, make_request([], [])).picks) == 0
 

@@ -1,4 +1,4 @@
-"""Oracles: a search through every way of sharing out, quotas found by bisection, a divisor found by trial, hand."""
+"""Oracles: a search through every way of sharing out, quotas found by bisection, and a case done by hand."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hybridal_ray.selection.budgets import proportional_shares, shares_on_top, split_new_and_revisited
+from hybridal_ray.selection.budgets import proportional_shares, split_new_and_revisited
 
 RELAXED = settings(deadline=None)  # machines that test are busy
 clusters = st.lists(
@@ -106,36 +106,3 @@ def test_new_and_revisited_videos(num_videos, fraction, new_available, revisits_
         num_videos, fraction, new_available=new_available, revisits_available=revisits_available
     )
     assert split == expected
-
-
-class TestSharesOnTop:
-    def test_by_hand(self):
-        # Nothing held: halves over sizes are 1/8, 1/4, 1/2, then 3/8 for the second of the first cluster.
-        assert shares_on_top(3, [4, 2, 1], [0, 0, 0], [4, 2, 1]) == [2, 1, 0]
-        # The first cluster holds two of four already, as much as is its due of four videos.
-        assert shares_on_top(2, [4, 2, 2], [2, 0, 0], [2, 2, 2]) == [0, 1, 1]
-        assert shares_on_top(9, [4, 2, 0], [0, 0, 0], [3, 1, 0]) == [3, 1, 0]  # no more than there is
-        assert shares_on_top(1, [3, 3], [0, 0], [3, 3]) == [1, 0]  # a tie goes to the lower id
-
-    @RELAXED
-    @given(st.integers(0, 20), st.lists(st.integers(1, 30), min_size=1, max_size=6))
-    def test_from_nothing_it_is_websters_rounding(self, budget, sizes):
-        """Seats by a divisor d: size / d rounded to the nearest whole number, d such that they add up."""
-        shares = shares_on_top(budget, sizes, [0] * len(sizes), [budget] * len(sizes))
-        assert sum(shares) == budget
-        # Such a divisor exists if and only if no one's last seat was dearer than another's next one.
-        last = [size / (share - 0.5) for size, share in zip(sizes, shares, strict=True) if share]
-        following = [size / (share + 0.5) for size, share in zip(sizes, shares, strict=True)]
-        assert min(last, default=float("inf")) >= max(following) - 1e-9
-
-    @RELAXED
-    @given(
-        st.integers(0, 20),
-        st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5), st.integers(0, 9)), min_size=1, max_size=6),
-    )
-    def test_it_spends_what_it_can_and_no_more(self, budget, rows):
-        sizes = [max(capacity, held, size) for size, held, capacity in rows]
-        capacities = [capacity for *_, capacity in rows]
-        shares = shares_on_top(budget, sizes, [held for _, held, _ in rows], capacities)
-        assert sum(shares) == min(budget, sum(capacities))
-        assert all(0 <= share <= capacity for share, capacity in zip(shares, capacities, strict=True))
