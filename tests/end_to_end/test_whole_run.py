@@ -64,6 +64,15 @@ def test_random_selection_does_without_scoring(tiny_pool: Path, tmp_path: Path) 
     assert len(picks(run, 1)) == 8
 
 
+def test_begins_with_videos_that_do_not_look_alike_where_asked_to(tiny_pool: Path, tmp_path: Path) -> None:
+    """The five sources of the training split are known to the pool and not to the run."""
+    run, _ = run_tiny(tmp_path, tiny_pool, rounds=1, selection__start_strategy="typiclust")
+    source_of = {video.video_id: video.group for video in load_pool(str(tiny_pool)).usable_videos("train")}
+    assert len(set(source_of.values())) == 5
+    assert {source_of[video] for video, _ in picks(run, None)} == set(source_of.values())
+    assert len(picks(run, 0)) == 8  # and it goes on as any other
+
+
 def test_second_run_decides_the_same(undisturbed: Path, tiny_pool: Path, tmp_path: Path) -> None:
     run, _ = run_tiny(tmp_path, tiny_pool)
     assert outcome(run) == outcome(undisturbed)
