@@ -60,6 +60,13 @@ def test_full_supervision_buys_every_label_in_one_round(tmp_path: Path) -> None:
     assert (config.rounds, config.seed, config.training.epochs) == (1, 3, 9)
 
 
+def test_full_supervision_has_no_first_batch_to_choose(tmp_path: Path) -> None:
+    typical = {"selection": {"start_strategy": "typiclust", "start_options": {"neighbours": 3}}}
+    selection = tiny_comparison(tmp_path, overrides=typical, full={}).config_of(FULL, 0).selection
+
+    assert (selection.start_strategy, selection.start_options) == ("random", {})
+
+
 def test_overrides_as_mapping_dotted_mapping_or_list_are_the_same(tmp_path: Path) -> None:
     arms = {
         "a": {"overrides": {"scoring": {"passes": 7}, "selection": {"options": {}}}},
