@@ -10,15 +10,12 @@ into all of them. Validation and test videos stay, so that a mean over the class
 import argparse
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+from pool_part import save_part
 
-from hybridal_ray.pool import storage
-from hybridal_ray.pool.tables import VIDEOS_SCHEMA, Pool, load_pool, save_pool
+from hybridal_ray.pool.tables import Pool, load_pool
 
 
 def main() -> None:
@@ -35,26 +32,12 @@ def main() -> None:
     classes_of = _classes_of(pool)
     training = [video.video_id for video in pool.usable_videos("train")]
     kept = set(long_tail({video: classes_of.get(video, set()) for video in training}, arguments.ratio, arguments.seed))
-    rows = [
-        row | {"uri": storage.resolve_uri(row["uri"], str(Path(arguments.pool).resolve()))}
-        for row in pool.videos.to_pylist()
+    splits = {
+        row["video_id"]: row["split"]
+        for row in pool.videos.select(["video_id", "split"]).to_pylist()
         if row["split"] != "train" or row["video_id"] in kept
-    ]
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    ids = [row["video_id"] for row in rows]
-    looked_at = pool.looked_at
-    if looked_at is not None:
-        looked_at = looked_at.filter(pc.is_in(looked_at["video_id"], pa.array(ids, pa.string())))
-    save_pool(
-        replace(
-            pool,
-            root=str(arguments.out),
-            name=f"{pool.name}, long tail",
-            videos=pa.Table.from_pylist(rows, schema=VIDEOS_SCHEMA),
-            tubes=pool.tubes_of(ids),
-            looked_at=looked_at,
-        )
-    )
+    }
+    save_part(pool, splits, arguments.out, f"{pool.name}, long tail")
     counts = Counter(class_id for video in kept for class_id in classes_of.get(video, ()))
     told = ", ".join(f"{name} {counts[class_id]}" for class_id, name in enumerate(pool.classes))
     print(f"{arguments.out}: {len(kept)} of {len(training)} training videos; videos by class: {told}")

@@ -9,15 +9,12 @@ on both sides. The videos are left where they are.
 import argparse
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+from pool_part import save_part
 
-from hybridal_ray.pool import storage
-from hybridal_ray.pool.tables import VIDEOS_SCHEMA, load_pool, save_pool
+from hybridal_ray.pool.tables import load_pool
 
 
 def main() -> None:
@@ -35,30 +32,9 @@ def main() -> None:
     source_of = {video.video_id: video.group or video.video_id for video in pool.usable_videos("train")}
     classed = {video: (str(class_of.get(video, "")), source) for video, source in source_of.items()}
     testing = sources_to_test(classed, arguments.share, arguments.seed)
-    rows = [
-        row
-        | {
-            "uri": storage.resolve_uri(row["uri"], str(Path(arguments.pool).resolve())),
-            "split": "test" if source_of[row["video_id"]] in testing else "train",
-        }
-        for row in pool.videos.to_pylist()
-        if row["video_id"] in source_of
-    ]
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    looked_at = pool.looked_at
-    if looked_at is not None:
-        looked_at = looked_at.filter(pc.is_in(looked_at["video_id"], pa.array(list(source_of), pa.string())))
-    save_pool(
-        replace(
-            pool,
-            root=str(arguments.out),
-            name=f"{pool.name}, tuning",
-            videos=pa.Table.from_pylist(rows, schema=VIDEOS_SCHEMA),
-            tubes=pool.tubes_of(list(source_of)),
-            looked_at=looked_at,
-        )
-    )
-    print(f"{arguments.out}: {dict(Counter(row['split'] for row in rows))}")
+    splits = {video: "test" if source in testing else "train" for video, source in source_of.items()}
+    save_part(pool, splits, arguments.out, f"{pool.name}, tuning")
+    print(f"{arguments.out}: {dict(Counter(splits.values()))}")
 
 
 def sources_to_test(videos: Mapping[str, tuple[str, str]], share: float, seed: int) -> set[str]:
