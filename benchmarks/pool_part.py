@@ -20,6 +20,9 @@ def save_part(pool: Pool, splits: Mapping[str, str], out: Path, name: str) -> Po
         splits: The split of each video that stays, by its id.
         out: Directory of the new pool; made where it is not there.
         name: Of the new pool.
+
+    Returns:
+        The new pool. Its videos are named by absolute paths or URIs, so that they are found from anywhere.
     """
     root = pool.root if storage.is_uri(pool.root) else os.path.abspath(pool.root)
     rows = [
