@@ -6,6 +6,7 @@ after the last it is held, inside the temporal extent of the tube.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ Boxes = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Track:
-    """One actor of a video, as far as it is labelled.
+    """One stay of an actor in a video, as far as it is labelled.
 
     Attributes:
         class_id: What the actor does.
@@ -37,39 +38,49 @@ class Track:
 
 
 def tracks_of(labels: VideoLabels, num_frames: int) -> list[Track]:
-    """Gathers the labelled boxes of a video into tracks, ordered by tube id.
+    """Gathers the labelled boxes of a video into tracks, ordered by tube id, then time.
 
     The extent of a tube is not labelled as such. It reaches to the ends of the video, unless a labelled frame on
-    which the tube is absent lies on that side: then half-way to the nearest such frame.
+    which the tube is absent lies on that side: then half-way to the nearest such frame. A tube that is absent on a
+    labelled frame between two of its own has left and come back: these are two tracks, and the frame stays empty.
 
     Args:
         labels: The labelled frames of one video.
         num_frames: Frames of the video.
 
     Returns:
-        One track a tube. A tube that is absent on a labelled frame between two of its own is interpolated across.
+        One track a tube and stay.
     """
     by_tube: dict[str, list[int]] = {}
     for frame in sorted(labels):
         for actor in labels[frame]:
             by_tube.setdefault(actor.tube_id, []).append(frame)
-    tracks = []
+    tracks: list[Track] = []
     for tube_id, frames in sorted(by_tube.items()):
-        actors = [next(a for a in labels[frame] if a.tube_id == tube_id) for frame in frames]
-        absent = [frame for frame in labels if frame not in set(frames)]
-        before = [frame for frame in absent if frame < frames[0]]
-        after = [frame for frame in absent if frame > frames[-1]]
-        tracks.append(
-            Track(
-                class_id=actors[0].class_id,
-                frames=np.array(frames, dtype=np.int64),
-                boxes=np.array([actor.box for actor in actors], dtype=np.float64),
-                masks=tuple(actor.mask for actor in actors),
-                first=(max(before) + frames[0]) // 2 + 1 if before else 0,
-                last=(min(after) + frames[-1]) // 2 if after else num_frames - 1,
-            )
-        )
+        absent = sorted(labels.keys() - frames)
+        tracks += [_track(tube_id, stay, absent, labels, num_frames) for stay in _stays(frames, absent)]
     return tracks
+
+
+def _stays(frames: Sequence[int], absent: Sequence[int]) -> list[list[int]]:
+    """Splits ascending labelled frames of a tube wherever a frame on which it is absent lies between two of them."""
+    last_absent = np.searchsorted(absent, frames)
+    starts = [0, *(np.flatnonzero(np.diff(last_absent)) + 1).tolist(), len(frames)]
+    return [list(frames[start:end]) for start, end in pairwise(starts)]
+
+
+def _track(tube_id: str, stay: Sequence[int], absent: Sequence[int], labels: VideoLabels, num_frames: int) -> Track:
+    actors = [next(a for a in labels[frame] if a.tube_id == tube_id) for frame in stay]
+    before = [frame for frame in absent if frame < stay[0]]
+    after = [frame for frame in absent if frame > stay[-1]]
+    return Track(
+        class_id=actors[0].class_id,
+        frames=np.array(stay, dtype=np.int64),
+        boxes=np.array([actor.box for actor in actors], dtype=np.float64),
+        masks=tuple(actor.mask for actor in actors),
+        first=(before[-1] + stay[0]) // 2 + 1 if before else 0,
+        last=(after[0] + stay[-1]) // 2 if after else num_frames - 1,
+    )
 
 
 def interpolate_boxes(

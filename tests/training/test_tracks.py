@@ -43,7 +43,6 @@ def test_boxes_move_linearly_corner_by_corner_and_are_held_at_the_ends() -> None
         ([10], [15], (0, 12)),
         ([10], [11], (0, 10)),
         ([10, 20], [0, 5, 31, 90], (8, 25)),  # the nearest absent frame on either side
-        ([10, 20], [15], (0, 99)),  # absent in between: interpolated across
     ],
 )
 def test_extents_reach_half_way_to_a_labelled_frame_without_the_actor(
@@ -52,6 +51,34 @@ def test_extents_reach_half_way_to_a_labelled_frame_without_the_actor(
     labels = {frame: (actor("a", 0, 0, 4, 4),) for frame in present} | dict.fromkeys(absent, ())
     (track,) = tracks_of(labels, num_frames=100)
     assert (track.first, track.last) == extent
+
+
+def test_an_actor_that_left_and_came_back_is_two_tracks() -> None:
+    labels = {frame: (actor("a", 0, 0, 4, 4),) for frame in (10, 20, 40)} | {30: (), 35: ()}
+    before, after = tracks_of(labels, num_frames=100)
+    assert (before.frames.tolist(), before.first, before.last) == ([10, 20], 0, 25)
+    assert (after.frames.tolist(), after.first, after.last) == ([40], 38, 99)
+
+
+@given(st.dictionaries(st.integers(0, 60), st.sets(st.sampled_from("abc")), min_size=1), st.integers(61, 70))
+def test_labelled_frames_show_whom_their_label_shows_and_no_track_has_a_gap(
+    present: dict[int, set[str]], num_frames: int
+) -> None:
+    class_of = {"a": 0, "b": 1, "c": 2}
+    labels = {
+        frame: tuple(actor(tube, 0, 0, 4, 4, class_id=class_of[tube]) for tube in sorted(tubes))
+        for frame, tubes in present.items()
+    }
+    tracks = tracks_of(labels, num_frames)
+    frames = list(range(num_frames))
+    shown = [interpolate_boxes(track, frames)[1] for track in tracks]
+    for frame, tubes in present.items():
+        there = [track.class_id for track, inside in zip(tracks, shown, strict=True) if inside[frame]]
+        assert sorted(there) == sorted(class_of[tube] for tube in tubes)
+    for tube, class_id in class_of.items():
+        covering = np.sum([s for t, s in zip(tracks, shown, strict=True) if t.class_id == class_id] or [0], axis=0)
+        assert np.max(covering) <= 1  # stays of one actor do not overlap
+        assert bool(np.any(covering)) == any(tube in tubes for tubes in present.values())
 
 
 def test_tubes_are_told_apart_and_each_limits_only_itself() -> None:
