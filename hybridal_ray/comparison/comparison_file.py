@@ -21,7 +21,8 @@ SEED = "{seed}"  # in an override, stands for the seed of the run
 # Each run is one process: training and scoring happen where its task runs.
 IN_PROCESS = ("training.workers=0", "scoring.actors=0")
 ALL_LABELS = (
-    "budget.start_videos=all", "budget.start_frames_per_video=all", "budget.max_frames=null", "rounds=1",
+    "budget.start_videos=all", "budget.start_frames_per_video=all", "rounds=1",
+    "budget.max_frames=null", "budget.max_videos=null", "budget.max_seconds=null",
     "selection.strategy=random", "selection.options={}",
     "selection.start_strategy=random", "selection.start_options={}",
 )  # fmt: skip

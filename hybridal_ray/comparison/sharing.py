@@ -18,6 +18,7 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.selection.strategies import build_strategy
+from hybridal_ray.start_scores import PRETRAINED
 
 # Configuration that the first round's labels, weights and evaluation do not depend on.
 AFTER_TRAINING = frozenset(
@@ -89,7 +90,7 @@ def share_first_rounds(configs: Mapping[str, Config], shared_root: str) -> dict[
     """
     trained, scored = defaultdict(list), defaultdict(list)
     for name, config in configs.items():
-        trained[_key(_decided_by(config, AFTER_TRAINING))].append(name)
+        trained[_key(_decides_training(config))].append(name)
         asked = _asks_of_scoring(config)
         if asked is not None:
             scored[_key(_decided_by(config, AFTER_SCORING) | {"asked": asked})].append(name)
@@ -98,7 +99,7 @@ def share_first_rounds(configs: Mapping[str, Config], shared_root: str) -> dict[
         if len(names) > 1:
             config = configs[names[0]]
             root = storage.join(shared_root, f"trained-{config.seed}-{key}")
-            first = FirstRound(root, _decided_by(config, AFTER_TRAINING), config, scored=False, begins_with=None)
+            first = FirstRound(root, _decides_training(config), config, scored=False, begins_with=None)
             shared |= dict.fromkeys(names, first)
     for key, names in scored.items():
         if len(names) > 1:  # they train alike too, since `AFTER_SCORING` is part of `AFTER_TRAINING`
@@ -146,7 +147,8 @@ def _files_of(root: str, round_index: int | None, stage: str) -> Iterator[str]:
         names = [f"{folder}/selection.parquet", f"{folder}/clusters.parquet"]
         yield from (name for name in names if storage.exists(storage.join(root, name)))
     elif stage == "label":
-        yield "labels/round-000.parquet"
+        names = storage.list_tree(storage.join(root, "labels"))  # several where answers come in pieces
+        yield from (f"labels/{name}" for name in names if name.startswith("round-000"))
     else:
         below = f"{folder}/{'scores' if stage == 'score' else stage}"
         yield from (f"{below}/{name}" for name in storage.list_tree(storage.join(root, below)))
@@ -159,6 +161,11 @@ def _asks_of_scoring(config: Config) -> Any:
     except UserError:
         return None  # the run itself will say why
     return {"measure": str(getattr(strategy, "measure", ""))} if strategy.needs_scores else None
+
+
+def _decides_training(config: Config) -> dict[str, Any]:
+    """What the first training depends on; how the pool is scored is part of it where such scores decide the labels."""
+    return _decided_by(config, AFTER_SCORING if config.selection.start_latents == PRETRAINED else AFTER_TRAINING)
 
 
 def _decided_by(config: Config, left_out: Collection[str]) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def _needs(metric: str, found: MetricAnswer) -> Table:
                     f"{need.figure:.3f}",
                     _needed(need, need.frames, 0),
                     _needed(need, need.percent, 2),
-                    NOTHING if need.seconds is None else f"{need.seconds.mean / 3600:.2f}",
+                    NOTHING if need.seconds is None else _at_least(need) + f"{need.seconds.mean / 3600:.2f}",
                     f"{need.reached} of {need.n}",
                 )
             )
@@ -184,7 +184,11 @@ def _needed(need: Need, found: Estimate | None, decimals: int) -> str:
     if found is None:
         return "not reached"
     spread = "" if found.deviation is None else f" ± {found.deviation:.{decimals}f}"
-    return ("≥ " if need.reached < need.n else "") + f"{found.mean:,.{decimals}f}{spread}"
+    return _at_least(need) + f"{found.mean:,.{decimals}f}{spread}"
+
+
+def _at_least(need: Need) -> str:
+    return "≥ " if need.reached < need.n else ""
 
 
 def _seeds(found: Estimate | None) -> str:

@@ -60,6 +60,13 @@ def test_full_supervision_buys_every_label_in_one_round(tmp_path: Path) -> None:
     assert (config.rounds, config.seed, config.training.epochs) == (1, 3, 9)
 
 
+def test_no_budget_of_the_arms_cuts_full_supervision(tmp_path: Path) -> None:
+    budget = {"budget": {"max_frames": 5, "max_videos": 2, "max_seconds": 60}}
+    config = tiny_comparison(tmp_path, overrides=budget, full={}).config_of(FULL, 0)
+
+    assert (config.budget.max_frames, config.budget.max_videos, config.budget.max_seconds) == (None, None, None)
+
+
 def test_full_supervision_has_no_first_batch_to_choose(tmp_path: Path) -> None:
     typical = {"selection": {"start_strategy": "typiclust", "start_options": {"neighbours": 3}}}
     selection = tiny_comparison(tmp_path, overrides=typical, full={}).config_of(FULL, 0).selection

@@ -72,6 +72,30 @@ def test_who_shares_what(tmp_path: Path) -> None:
     assert found["claus"].begins_with == found["random"] == found["passes"]
 
 
+def test_scoring_that_decides_the_first_labels_is_not_shared_by_who_scores_otherwise(tmp_path: Path) -> None:
+    begun = {"selection": {"start_strategy": "typiclust", "start_latents": "pretrained"}}
+    arms = {"one": begun, "same": begun, "other": begun | {"scoring.precision": "bfloat16"}}
+
+    assert set(share_first_rounds(configs(tmp_path, **arms), "shared")) == {"one", "same"}
+
+
+def test_first_labels_that_came_in_pieces_are_copied_whole(tmp_path: Path) -> None:
+    first = share_first_rounds(configs(tmp_path, one={}, same={}), str(tmp_path / "shared"))["one"]
+    with RunStore(first.root) as store:
+        store.open({"seed": 0}, ())
+        for piece in ("round-000-000", "round-000-001", "round-001-000"):
+            storage.write_bytes(f"{first.root}/labels/{piece}.parquet", piece.encode())
+        for round_index, name in first.stages:
+            store.stage(round_index, name).finish({"frames": 2})
+    with RunStore(str(tmp_path / "run")) as store:
+        store.open({"seed": 0}, ())
+        copy_first_round(first, store)
+
+    assert [file.name for file in sorted((tmp_path / "run/labels").iterdir())] == [
+        "round-000-000.parquet", "round-000-001.parquet",
+    ]  # fmt: skip
+
+
 def test_other_seeds_share_nothing(tmp_path: Path) -> None:
     comparison = tiny_comparison(tmp_path)
 
