@@ -264,7 +264,9 @@ class EvaluationConfig(Section):
     trim: float = Field(0.0, ge=0, le=1, description="Ends of a tube are cut off below this share of its best box.")
     tube_nms_iou: float = Field(0.5, gt=0, le=1, description="Of tubes in a video.")
     tube_score: Literal["mean", "max", "median"] = Field("mean", description="Of the objectness of its boxes.")
-    min_class_probability: float = Field(0.05, ge=0, lt=1)
+    min_class_probability: float = Field(
+        0.001, ge=0, lt=1, description="Less probable classes of a tube are not written, save the most probable."
+    )
     resamples: int = Field(200, ge=0, description="Bootstrap draws of videos behind the intervals; 0 has none.")
 
 

@@ -46,7 +46,7 @@ class DetectionSettings:
     trim: float = 0.0
     tube_nms_iou: float = 0.5
     tube_score: TubeScore = "mean"
-    min_class_probability: float = 0.05
+    min_class_probability: float = 0.001
 
 
 def detect_video(

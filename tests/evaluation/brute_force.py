@@ -79,7 +79,7 @@ def average_precision(detections, truths, overlap, threshold, choose, area):
         rivals = [n for n, truth in enumerate(truths) if truth[0] == place]
         overlaps = [overlap(payload, truths[n][1]) for n in rivals]
         chosen = choose(overlaps, {rivals.index(n) for n in taken if n in rivals}) if rivals else None
-        hit = chosen is not None and overlaps[chosen] >= threshold
+        hit = chosen is not None and overlaps[chosen] > threshold - 1e-9
         if hit:
             taken.add(rivals[chosen])
         hits.append(hit)

@@ -121,6 +121,13 @@ def test_one_frame_tubes_and_temporal_overlap():
     assert (shifted["video_map@0.2"], shifted["video_map@0.5"]) == (1.0, 0.0)  # 2 frames of 6
 
 
+def test_a_tube_iou_of_just_the_threshold_is_a_match():
+    """A third of the frames at an IoU of 3/5 are 1/5, which the product of the two floats misses."""
+    truth = [truth_row(frame) for frame in range(3)]
+    assert evaluate([prediction_row(0, shrunk(BOX, 0.6))], truth)["video_map@0.2"] == 1.0
+    assert evaluate([prediction_row(0, shrunk(BOX, 0.59))], truth)["video_map@0.2"] == 0.0
+
+
 def test_localisation_forgets_the_class_and_class_accuracy_forgets_nothing_else():
     truth = [truth_row(frame, class_id=0) for frame in range(4)]
     unsure = [
