@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hybridal_ray.oracles.cost import CostModel, labour
-from hybridal_ray.pool.ledger import standing_rows
+from hybridal_ray.pool.ledger import labelled_rows
 from hybridal_ray.selection.request import Selection
 from hybridal_ray.stopping.criterion import Unit
 from hybridal_ray.stopping.purchase_bounds import opens_video, within_seconds, within_videos
@@ -20,6 +20,8 @@ ASSUMED_BOXES = 1.0  # on a frame, as long as nothing is labelled
 @dataclass(frozen=True)
 class RunBudget:
     """The bounds of all purchases of a run together; None bounds nothing.
+
+    Frames of which an annotator could not tell are no labels and count for nothing but their seconds.
 
     Attributes:
         max_frames: Labelled frames.
@@ -33,7 +35,7 @@ class RunBudget:
 
     def frames_left(self, labels: pa.Table) -> int | None:
         """Frames that can still be bought, None where that has no bound."""
-        return None if self.max_frames is None else max(self.max_frames - len(standing_rows(labels)), 0)
+        return None if self.max_frames is None else max(self.max_frames - len(labelled_rows(labels)), 0)
 
     def cut(self, selection: Selection, labels: pa.Table, cost: CostModel) -> tuple[Selection, Unit | None]:
         """Cuts a purchase to the budget.
@@ -49,7 +51,7 @@ class RunBudget:
         picks = selection.picks
         bounded_by: Unit | None = "frames" if len(picks) == self.frames_left(labels) else None
         if self.max_videos is not None:
-            kept = within_videos(picks, set(labels["video_id"].to_pylist()), self.max_videos)
+            kept = within_videos(picks, set(labelled_rows(labels)["video_id"].to_pylist()), self.max_videos)
             picks, bounded_by = kept, "videos" if len(kept) < len(picks) else bounded_by
         if self.max_seconds is not None:
             seconds = expected_seconds(picks["video_id"].to_pylist(), boxes_per_frame(labels), cost)
@@ -60,7 +62,7 @@ class RunBudget:
 
 def boxes_per_frame(labels: pa.Table) -> float:
     """Mean boxes on the frames labelled so far; `ASSUMED_BOXES` while there are none."""
-    boxes = standing_rows(labels)["boxes"]
+    boxes = labelled_rows(labels)["boxes"]
     return pc.mean(pc.list_value_length(boxes)).as_py() if len(boxes) else ASSUMED_BOXES
 
 

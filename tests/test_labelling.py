@@ -20,7 +20,7 @@ from hybridal_ray.oracles.interface import Delivery, ToolUnreachable
 from hybridal_ray.pool import ledger
 from hybridal_ray.pool.tables import TUBES_SCHEMA, Pool, load_pool
 from hybridal_ray.requests.request import AskedFrame, AskedVideo, Request, task_name, write_description
-from hybridal_ray.run_budget import RunBudget
+from hybridal_ray.run_budget import RunBudget, boxes_per_frame
 from hybridal_ray.run_store import RunStore
 
 BOX = {"class": "wave", "x1": 1, "y1": 2, "x2": 30, "y2": 40}
@@ -170,6 +170,10 @@ def test_budgets_go_by_what_people_took_once_they_tell(tmp_path: Path) -> None:
     assert RunBudget(10, None, None).frames_left(labels) == 4
     run.bring(of(1))  # a correction is no further frame
     assert RunBudget(10, None, None).frames_left(ledger.read(run.store.root)) == 4
+    run.bring(of(3, answer="cannot tell", boxes=[]))
+    refused = ledger.read(run.store.root)  # no label, and so none that the budget pays for
+    assert RunBudget(10, None, None).frames_left(refused) == 5
+    assert boxes_per_frame(refused) == 1 / 5  # on frame 5; frame 1 was corrected to none
     simulated = run.config.model_copy(update={"oracle": run.config.oracle.model_copy(update={"name": "simulated"})})
     assert expected_cost(simulated, labels).seconds_per_box == run.config.oracle.seconds_per_box
 

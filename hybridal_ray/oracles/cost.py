@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hybridal_ray.pool.ledger import standing_rows
+from hybridal_ray.pool.ledger import labelled_rows
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,7 @@ def labour(labels: pa.Table) -> LabourSummary:
     Args:
         labels: Table of `LABELS_SCHEMA`. Where a frame is there twice, its last row says what is on it.
     """
-    standing = standing_rows(labels)
-    known = standing.filter(pc.is_null(standing["answer"]))
+    known = labelled_rows(labels)
     boxes = pc.list_value_length(known["boxes"])
     return LabourSummary(
         frames=len(boxes),

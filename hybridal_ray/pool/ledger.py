@@ -123,14 +123,19 @@ def standing_rows(labels: pa.Table) -> pa.Table:
     return counts.take(np.sort(last.to_numpy()))
 
 
+def labelled_rows(labels: pa.Table) -> pa.Table:
+    """The rows of `standing_rows` that are labels: those that say that a frame cannot be told are none."""
+    standing = standing_rows(labels)
+    return standing.filter(pc.is_null(standing["answer"]))
+
+
 def labels_by_video(labels: pa.Table) -> dict[str, VideoLabels]:
     """The ledger as training reads it: by video, then frame. The last row of a frame counts.
 
     A frame whose last row says that it cannot be told is not there.
     """
     by_video: dict[str, dict[int, tuple[LabelledBox, ...]]] = {}
-    standing = standing_rows(labels)
-    for row in standing.filter(pc.is_null(standing["answer"])).to_pylist():
+    for row in labelled_rows(labels).to_pylist():
         actors = tuple(
             LabelledBox(box["tube_id"], box["class_id"], (box["x1"], box["y1"], box["x2"], box["y2"]), box["mask"])
             for box in row["boxes"]

@@ -65,8 +65,7 @@ def write_request(
     identity = request_id(run_identity, for_round)
     rows = {row["video_id"]: row for row in _rows_of(pool.videos, picks).to_pylist()}
     known = {row["video_id"]: [] for row in rows.values()}  # type: dict[str, list[dict[str, Any]]]
-    standing = ledger.standing_rows(_rows_of(labels, picks))
-    for row in standing.filter(pc.is_null(standing["answer"])).to_pylist():
+    for row in ledger.labelled_rows(_rows_of(labels, picks)).to_pylist():
         known[row["video_id"]].append(row)
     proposals = None if predictions is None else _proposals(_rows_of(predictions, picks), pool.classes, min_score)
     ordered = picks.sort_by("rank").to_pylist()
