@@ -37,11 +37,11 @@ class FeatureCache:
     """Features by encoder and video, one file for each batch of clips.
 
     An encoder's folder is named by a hash over its weights and settings, a file in it by the video (location, size
-    and time of change) and the frames of the clips: another encoder or a changed video reads nothing that is not
-    its own. Features keep their type and layout, so scores are bit for bit those without the cache. Any number of
-    processes may share a location. A file that is damaged is written anew. Nothing is ever deleted: when an encoder
-    is no longer used, remove its folder. A clip of 8 frames of 224 × 224 takes 30 MB from I3D with four taps, and
-    2.4 MB from VideoMAE-base.
+    and time of change), the frames of the clips and the arithmetic: another encoder, a changed video or another
+    precision reads nothing that is not its own. Features keep their type and layout, so scores are bit for bit those
+    without the cache. Any number of processes may share a location. A file that is damaged is written anew. Nothing
+    is ever deleted: when an encoder is no longer used, remove its folder. A clip of 8 frames of 224 × 224 takes 30 MB
+    from I3D with four taps, and 2.4 MB from VideoMAE-base.
 
     Args:
         location: Directory or URI.
@@ -89,7 +89,7 @@ class FeatureCache:
         Returns:
             A tensor or a tuple of tensors, on the encoder's device.
         """
-        key = _clips_key(uri, clips)
+        key = _clips_key(uri, clips, _arithmetic(self._device))
         if key is None:
             return compute()
         place = storage.join(self.folder, key[:2], f"{key}.pt")
@@ -118,14 +118,20 @@ def _encoder_key(encoder: nn.Module, spec: DetectorSpec, device: torch.device) -
     return digest.hexdigest()
 
 
-def _clips_key(uri: str, clips: FrameIndices) -> str | None:
-    """Names the clips of a video as it is now; None where the video cannot be looked at."""
+def _arithmetic(device: torch.device) -> str:
+    """In what the encoder computes here and now."""
+    mixed = torch.is_autocast_enabled(device.type)
+    return str(torch.get_autocast_dtype(device.type)) if mixed else "as the weights"
+
+
+def _clips_key(uri: str, clips: FrameIndices, arithmetic: str) -> str | None:
+    """Names the clips of a video as it is now, and how they are computed; None where it cannot be looked at."""
     try:
         system, path = storage.filesystem(uri)
         info = system.get_file_info(path)
     except (OSError, UserError):
         return None
-    identity = json.dumps([uri, info.size, info.mtime_ns, clips.shape])
+    identity = json.dumps([uri, info.size, info.mtime_ns, clips.shape, arithmetic])
     frames = np.ascontiguousarray(clips, dtype="<i8").tobytes()
     return hashlib.blake2b(identity.encode() + frames, digest_size=16).hexdigest()
 

@@ -20,6 +20,8 @@ from hybridal_ray.detectors.checkpoint import SPEC_FILE, WEIGHTS_FILE
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Video
 
+KEY_FILE = "scoring_key.json"  # beside the parts
+
 
 def scoring_key(
     checkpoint_dir: str, videos: Iterable[Video], labelled: Mapping[str, Sequence[int]], settings: Mapping[str, Any]
@@ -69,14 +71,14 @@ class ScoreIndex:
             out_dir: Of the pass.
 
         Returns:
-            Whether there was one, and it is where it was.
+            Whether there was one, and it is where it was: a run that was begun anew in the same place has others.
         """
         entry = storage.join(self._location, f"{key}.json")
         if not storage.exists(entry):
             return False
         source = storage.read_json(entry)["scores"]
         plan, own_plan = storage.join(source, PLAN_FILE), storage.join(out_dir, PLAN_FILE)
-        if source == out_dir or not storage.exists(plan):
+        if source == out_dir or not storage.exists(plan) or _key_of(source) != key:
             return False
         if not storage.exists(own_plan):  # first, for it says in which portions the parts are
             storage.write_bytes(own_plan, storage.read_bytes(plan))
@@ -89,8 +91,16 @@ class ScoreIndex:
         return True
 
     def enter(self, key: str, out_dir: str) -> None:
-        """Notes where a finished scoring lies, in place of an earlier one with the same key."""
+        """Notes where a finished scoring lies, in place of an earlier one with the same key, and there its key."""
+        storage.write_json(storage.join(out_dir, KEY_FILE), {"key": key})
         storage.write_json(storage.join(self._location, f"{key}.json"), {"scores": out_dir})
+
+
+def _key_of(out_dir: str) -> str | None:
+    """The key of the scoring that lies there, None where none was noted."""
+    location = storage.join(out_dir, KEY_FILE)
+    key: str | None = storage.read_json(location)["key"] if storage.exists(location) else None
+    return key
 
 
 def _add(digest: "hashlib.blake2b", content: Any) -> None:

@@ -55,6 +55,27 @@ def files(location: Path) -> list[Path]:
     return sorted(path for path in location.rglob("*") if path.is_file())
 
 
+def test_each_precision_has_features_of_its_own(tmp_path: Path, video: Path) -> None:
+    detector = make_detector()
+    cache, inputs = FeatureCache(str(tmp_path / "cache"), detector, COMPACT), Inputs()
+    for read_again in (False, True):
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = encode(cache, video, inputs)
+            with torch.inference_mode():
+                expected = detector.encode(INPUTS)
+        exact = encode(cache, video, inputs)
+        for found, wanted in zip(flat(mixed), flat(expected), strict=True):
+            assert found.dtype == wanted.dtype
+            assert torch.equal(found, wanted)
+        with torch.inference_mode():
+            assert all(map(torch.equal, flat(exact), flat(detector.encode(INPUTS))))
+        assert inputs.asked == 2, read_again
+
+
+def flat(features: Any) -> list[torch.Tensor]:
+    return [features] if isinstance(features, torch.Tensor) else list(features)
+
+
 @pytest.mark.parametrize("spec", [COMPACT, I3D])
 def test_what_is_read_is_what_was_computed_bit_for_bit_and_decodes_alike(
     spec: DetectorSpec, tmp_path: Path, video: Path

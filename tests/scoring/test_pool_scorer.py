@@ -202,6 +202,16 @@ def test_other_weights_and_other_videos_are_scored_and_lost_scorings_forgotten(
     assert score(videos, checkpoint, tmp_path / "d", score_index=index).equals(first)
 
 
+def test_a_scoring_that_was_done_anew_in_its_place_is_not_taken_for_the_former(
+    videos, checkpoint, tmp_path: Path
+) -> None:
+    index = str(tmp_path / "index")
+    first = score(videos, checkpoint, tmp_path / "a", score_index=index)
+    shutil.rmtree(tmp_path / "a")
+    score(videos, checkpoint, tmp_path / "a", score_index=index, run_seed=12)
+    assert score(videos, checkpoint, tmp_path / "b", score_index=index).equals(first)
+
+
 def test_scoring_with_failures_is_not_kept(videos, checkpoint, tmp_path: Path) -> None:
     absent = dataclasses.replace(videos[0], uri=str(tmp_path / "absent.mp4"))
     index = tmp_path / "index"
