@@ -4,6 +4,7 @@ from typing import Any
 
 from hybridal_ray.config_values import plain
 from hybridal_ray.detectors.checkpoint import load_detector
+from hybridal_ray.errors import UserError
 from hybridal_ray.labelling import Patience, expected_cost, label_purchase
 from hybridal_ray.oracles.own_labels import begin_with_own_labels, own_labels
 from hybridal_ray.pool import ledger, storage
@@ -50,7 +51,15 @@ class Purchases:
             tell = self._run.now_and_then("start: latents")
             scores = start_scores(self._run.config, self._run.videos, classes, directory, self._run.say, tell)
             request = self._request(START, videos, frames, scores=scores, centres=None)
-            return self._keep(START, select(name, options, request, in_process=True))
+            selection = select(name, options, request, in_process=True)
+            if not len(selection.picks):
+                known = f"nothing but latents ({self._run.config.selection.start_latents}) is known of the videos yet"
+                raise UserError(
+                    f"selection.start_strategy: {name!r} found no frame to buy, for {known}; expected one that goes "
+                    "by latents, as typiclust does, and frames that need no scores (start_options: "
+                    "{frames: equidistant})"
+                )
+            return self._keep(START, selection)
 
         self._run.stage(START, "select", pick)
         self.label(START)
@@ -118,6 +127,7 @@ class Purchases:
             memory_mib=self._run.config.selection.memory_mib,
             clusters_to=self._run.directory(round_index, "clusters.parquet"),
             round_index=round_index,
+            clusters=self._run.config.clustering.clusters,
         )
 
     def _keep(self, round_index: int | None, selection: Selection) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def check_start(config: Config) -> bool:
         UserError: It cannot be built, or needs latents and the configuration names none, or none that are there.
     """
     selection = config.selection
-    if not build_strategy(selection.start_strategy, selection.start_options).needs_scores:
+    if not build_strategy(selection.start_strategy, selection.start_options, start=True).needs_scores:
         return False
     named = selection.start_latents
     if named is None:
@@ -129,6 +129,8 @@ def _score_untrained(
     location, partial = config.locate(config.detector.pretrained), config.detector.allow_partial
     weights, told = pretrained_weights(spec, location, allow_partial=partial, seed=config.seed)
     say(f"start: latents of an untrained detector, {told}")
+    asked = config.budget.start_frames_per_video
+    frames = max(video.num_frames for video in videos) if asked == "all" else asked
     checkpoint = storage.join(directory, "detector")
     save_detector(checkpoint, spec, weights, None)
     return score_pool(
@@ -137,7 +139,9 @@ def _score_untrained(
         checkpoint,
         storage.join(directory, "scores"),
         # The latent of one pass will do: the uncertainty of a detector that was never trained is not looked at.
-        settings=dataclasses.replace(uncertainty_settings(config), passes=1, measure="neg_log"),
+        settings=dataclasses.replace(
+            uncertainty_settings(config), passes=1, measure="neg_log", frames_per_video=frames
+        ),
         shortcuts=plain(Shortcuts, config.scoring),
         autocast=scoring_arithmetic(config),
         run_seed=config.seed,

@@ -39,7 +39,7 @@ TYPICAL = {"start_strategy": "typiclust"}
         ),
         (TYPICAL | {"start_latents": "pretrained"}, r"'pretrained', but detector\.pretrained is null"),
         (TYPICAL | {"start_latents": "gone.parquet"}, r"gone\.parquet is not there"),
-        ({"start_strategy": "typical"}, r"selection\.strategy: no 'typical' is known"),
+        ({"start_strategy": "typical"}, r"selection\.start_strategy: no 'typical' is known"),
         (TYPICAL | {"start_options": {"neighbour": 3}}, r"did you mean 'neighbours'"),
     ],
 )

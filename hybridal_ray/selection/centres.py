@@ -9,8 +9,6 @@ from hybridal_ray.selection.latents import latents_of
 from hybridal_ray.selection.request import SelectionRequest
 from hybridal_ray.selection.streamed_centres import centres_of_stream
 
-CLUSTERS = 5  # of a detector without centres of its own; the paper's number on UCF-101-24
-
 
 def centres_of(request: SelectionRequest, clusters: int | None, restarts: int) -> npt.NDArray[np.floating] | None:
     """The centres for a selection.
@@ -20,8 +18,8 @@ def centres_of(request: SelectionRequest, clusters: int | None, restarts: int) -
 
     Args:
         request: With scores.
-        clusters: K of k-means over the latents of the pool; None takes the detector's centres, and `CLUSTERS` of
-            k-means where it has none.
+        clusters: K of k-means over the latents of the pool; None takes the detector's centres, and as many of
+            k-means as the request says where it has none.
         restarts: Runs of k-means, of which the best counts.
 
     Returns:
@@ -34,4 +32,4 @@ def centres_of(request: SelectionRequest, clusters: int | None, restarts: int) -
     if clusters is None and request.centres is not None:
         return request.centres
     latents, memory_bytes = partial(latents_of, request.scores), request.memory_mib * 2**20
-    return centres_of_stream(latents, clusters or CLUSTERS, request.seed, restarts, memory_bytes)
+    return centres_of_stream(latents, clusters or request.clusters, request.seed, restarts, memory_bytes)

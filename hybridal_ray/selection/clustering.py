@@ -5,6 +5,7 @@ import numpy.typing as npt
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
+SEEDS = 2**32  # that k-means takes
 ROWS_IN_CACHE = 256  # four times as fast as 4096 with 408 numbers each
 
 
@@ -58,7 +59,7 @@ def fit_centres(
         raise ValueError("no latents to cluster")
     exact = latents.astype(np.float64)
     distinct = len(np.unique(exact, axis=0))
-    kmeans = KMeans(min(clusters, distinct), init="k-means++", n_init=restarts, random_state=seed)
+    kmeans = KMeans(min(clusters, distinct), init="k-means++", n_init=restarts, random_state=seed % SEEDS)
     # Threads would add up the means in whatever order they finish, and the last bit may decide a tie.
     with threadpool_limits(limits=1):
         centres = kmeans.fit(exact).cluster_centers_

@@ -31,6 +31,7 @@ class SelectionRequest:
         clusters_to: Where a strategy that clusters leaves the cluster of each video, a Parquet file of
             `CLUSTERS_SCHEMA`; None leaves none.
         round_index: The round that ends with this selection; None before the first one, or where nobody counts.
+        clusters: K that the configuration asks of deep clustering, for strategies that cluster by themselves.
     """
 
     videos: Sequence[Video]
@@ -45,6 +46,7 @@ class SelectionRequest:
     memory_mib: int
     clusters_to: str | None
     round_index: int | None = None
+    clusters: int = 5  # the paper's number on UCF-101-24
 
     def __post_init__(self) -> None:
         if self.num_videos < 0:

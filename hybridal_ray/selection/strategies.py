@@ -34,6 +34,9 @@ from hybridal_ray.selection.uncertain_videos import (
     uncertainty,
 )
 
+FIELDS = ("selection.strategy", "selection.options")
+START_FIELDS = ("selection.start_strategy", "selection.start_options")
+
 VIDEO_RULES: Mapping[str, Callable[..., VideoRule]] = {
     "badge": BadgeVideos,
     "clusters": ClusterVideos,
@@ -110,23 +113,25 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
 }
 
 
-def build_strategy(name: str, options: Mapping[str, Any]) -> Strategy:
+def build_strategy(name: str, options: Mapping[str, Any], *, start: bool = False) -> Strategy:
     """Builds a strategy.
 
     Args:
         name: Registered name or dotted path.
         options: Keyword arguments of its constructor.
+        start: Whether it is the one of the first batch, whose fields a message then names.
 
     Raises:
         UserError: The name is unknown, or an option is; the message names the option and those there are. Or what was
             built is no strategy.
     """
-    constructor = resolve(name, STRATEGIES, field="selection.strategy")
-    strategy: Strategy = _build(constructor, name, options, "selection.options")
+    named, options_named = START_FIELDS if start else FIELDS
+    constructor = resolve(name, STRATEGIES, field=named)
+    strategy: Strategy = _build(constructor, name, options, options_named)
     for attribute in ("needs_scores", "needs_videos", "select"):
         if not hasattr(strategy, attribute):
             raise UserError(
-                f"selection.strategy: {name} has no attribute {attribute!r}; expected needs_scores, needs_videos and "
+                f"{named}: {name} has no attribute {attribute!r}; expected needs_scores, needs_videos and "
                 "select, see docs/strategies.md"
             )
     return strategy

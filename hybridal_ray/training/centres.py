@@ -13,6 +13,7 @@ from hybridal_ray.training.batches import ClipSource
 from hybridal_ray.training.sampling import ClipDraw
 
 RESTARTS = 10
+SEEDS = 2**32  # that k-means takes
 
 
 def start_centres(
@@ -45,7 +46,8 @@ def start_centres(
             assert share is not None
             latents[other::world_size] = share
     with threadpool_limits(limits=1):  # sums of several threads differ in their last bits from run to run
-        fitted = KMeans(min(clusters, len(latents)), n_init=RESTARTS, random_state=seed).fit(latents.double().numpy())
+        fitted = KMeans(min(clusters, len(latents)), n_init=RESTARTS, random_state=seed % SEEDS)
+        fitted.fit(latents.double().numpy())
     order = np.lexsort(fitted.cluster_centers_.T[::-1])  # ids that do not hang on the order k-means found them in
     counts = np.bincount(fitted.labels_, minlength=len(order))[order]
     device = next(detector.parameters()).device

@@ -73,6 +73,16 @@ def test_begins_with_videos_that_do_not_look_alike_where_asked_to(tiny_pool: Pat
     assert len(picks(run, 0)) == 8  # and it goes on as any other
 
 
+def test_a_start_that_goes_by_scores_that_nobody_has_yet_is_told_and_can_be_mended(
+    tiny_pool: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"start_strategy: 'core_set' found no frame to buy, for nothing but latents"):
+        run_tiny(tmp_path, tiny_pool, rounds=1, selection__start_strategy="core_set")
+    mended = {"selection__start_strategy": "core_set", "selection__start_options": {"frames": "equidistant"}}
+    run, _ = run_tiny(tmp_path / "mended", tiny_pool, rounds=1, selection__strategy="random", **mended)
+    assert len(picks(run, None)) == 15
+
+
 def test_second_run_decides_the_same(undisturbed: Path, tiny_pool: Path, tmp_path: Path) -> None:
     run, _ = run_tiny(tmp_path, tiny_pool)
     assert outcome(run) == outcome(undisturbed)

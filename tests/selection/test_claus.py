@@ -120,6 +120,11 @@ def test_k_means_finds_the_clusters_where_the_checkpoint_holds_no_centres():
     assert Claus(clusters=2).select(without) == Claus().select(with_centres)
 
 
+def test_without_centres_there_are_as_many_clusters_as_the_configuration_asks_for():
+    request = make_request(VIDEOS, NEAR + FAR, centres=None, clusters=2)
+    assert Claus().select(request) == Claus(clusters=2).select(request)
+
+
 def test_a_number_of_clusters_asks_for_those_of_the_pool_whatever_the_checkpoint_holds():
     request = make_request(VIDEOS, NEAR + FAR, centres=np.array([[100.0], [200.0]]))
     _, of_detector = select_with_clusters(Claus(), request)

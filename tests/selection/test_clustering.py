@@ -36,6 +36,12 @@ def test_latents_of_another_width_than_the_centres_are_refused():
         assign_to_centres(np.zeros((3, 4)), np.zeros((2, 5)))
 
 
+@pytest.mark.parametrize("seed", [2**32 - 1, 2**32, 20_261_126_000])
+def test_any_seed_will_do(seed):
+    points = np.random.default_rng(3).normal(size=(9, 2))
+    assert fit_centres(points, clusters=3, seed=seed).shape == (3, 2)
+
+
 def test_centres_are_the_best_there_are():
     points = np.random.default_rng(3).normal(size=(9, 2))
     centres = fit_centres(points, clusters=3, seed=0)
