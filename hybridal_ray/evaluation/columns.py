@@ -102,11 +102,14 @@ def prediction_batches(
 
     Raises:
         UserError: A score is not a number, a class or frame is out of range, a box is inside out, a tube has two
-            boxes of one class on one frame, or a video is in two tables.
+            boxes of one class on one frame, a video is in two tables, or there are rows and all are of other videos.
     """
     seen: set[int] = set()
+    stranger: str | None = None
     values = pa.array(video_ids, pa.string())
     for table in tables:
+        if stranger is None and len(table):
+            stranger = table["video_id"][0].as_py()
         positions = _codes(table["video_id"], values)
         order = np.argsort(positions, kind="stable")
         order = order[np.searchsorted(positions, 0, sorter=order) :]
@@ -124,6 +127,12 @@ def prediction_batches(
             batch = labelled.keep(columns).ordered()
             _check_once(batch, "predictions")
             yield batch
+    # A detector that finds nobody has no rows at all; rows of other videos alone are those of another split or pool.
+    if stranger is not None and not seen:
+        raise UserError(
+            f"predictions: all are of other videos than the {len(video_ids)} evaluated: found {stranger!r}, "
+            f"expected such as {video_ids[0]!r}"
+        )
 
 
 def truth_columns(

@@ -1,6 +1,6 @@
 """Predictions out of Parquet files, some whole videos at a time, so that no file has to fit into memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +12,7 @@ from hybridal_ray.pool import storage
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
 
 TEXTS = ["video_id", "tube_id"]  # read as dictionaries: a few bytes a row
+WHOLE_NUMBERS = ("frame", "class_id")
 
 
 def prediction_tables(location: str) -> Iterator[pa.Table]:
@@ -25,15 +26,28 @@ def prediction_tables(location: str) -> Iterator[pa.Table]:
         video, of a row group or so; at worst, in no order at all, the whole file.
 
     Raises:
-        UserError: There is no file, it is not Parquet, or lacks a column.
+        UserError: There is no file, it is not Parquet, or a column is missing, of another type, or has nulls.
     """
-    files = [location] if location.endswith(".parquet") else _parts(location)
-    if not files or not storage.exists(files[0]):
-        raise UserError(f"{location}: no predictions are there; expected a Parquet file, or a directory of some")
-    for file in files:
+    for file in _files(location):
         system, path = storage.filesystem(file)
-        with system.open_input_file(path) as stream:
-            yield from _tables(stream, file)
+        try:
+            stream = system.open_input_file(path)
+        except OSError as error:
+            raise UserError(f"{file}: cannot be read: {error}") from error
+        with stream:
+            yield from _whole_videos(_Predictions(stream, file))
+
+
+def _files(location: str) -> list[str]:
+    if storage.is_directory(location):
+        files = _parts(location)
+    else:
+        files = [location] if storage.exists(location) else []
+        if files and not location.endswith(".parquet"):
+            raise UserError(f"{location}: found a file, expected a name in .parquet, or a directory of such files")
+    if not files:
+        raise UserError(f"{location}: no predictions are there; expected a Parquet file, or a directory of some")
+    return files
 
 
 def _parts(directory: str) -> list[str]:
@@ -62,27 +76,81 @@ def join_predictions(directory: str, location: str) -> int:
     return rows
 
 
-def _tables(stream: pa.NativeFile, source: str) -> Iterator[pa.Table]:
-    try:
-        parquet = pq.ParquetFile(stream, read_dictionary=TEXTS)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{source}: cannot be read as Parquet: {error}") from error
-    missing = [name for name in PREDICTIONS_SCHEMA.names if name not in parquet.schema_arrow.names]
-    if missing:
-        raise UserError(f"{source}: column {missing[0]!r} is missing, expected {', '.join(PREDICTIONS_SCHEMA.names)}")
-    yield from _whole_videos(parquet)
+class _Predictions:
+    """A Parquet file whose columns are known to be those of predictions before any of them is read.
+
+    Args:
+        stream: The open file.
+        source: Its name, for messages.
+
+    Raises:
+        UserError: It is not Parquet, or a column is missing or of another type.
+    """
+
+    def __init__(self, stream: pa.NativeFile, source: str) -> None:
+        self._source = source
+        try:
+            plain = pq.ParquetFile(stream)
+            # Looked at first: to read a column as a dictionary that is not there, or no text, fails without its name.
+            _check_schema(plain.schema_arrow, source)
+            self._file = pq.ParquetFile(stream, metadata=plain.metadata, read_dictionary=TEXTS)
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{source}: cannot be read as Parquet: {error}") from error
+
+    @property
+    def groups(self) -> range:
+        """The row groups."""
+        return range(self._file.num_row_groups)
+
+    def read(self, group: int, columns: Sequence[str]) -> pa.Table:
+        """Some columns of a row group.
+
+        Raises:
+            UserError: They are damaged, hold a null, or a frame or class that is no whole number.
+        """
+        try:
+            table = self._file.read_row_group(group, columns=list(columns)).select(columns)
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{self._source}: cannot be read as Parquet: {error}") from error
+        for name in columns:
+            if table[name].null_count:
+                raise UserError(f"{self._source}: column {name!r} has {table[name].null_count} nulls, expected none")
+            if name in WHOLE_NUMBERS and pa.types.is_floating(table[name].type):
+                table = table.set_column(table.column_names.index(name), name, self._whole(table[name], name))
+        return table
+
+    def _whole(self, numbers: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+        try:
+            return numbers.cast(pa.int64())
+        except pa.ArrowInvalid as error:
+            raise UserError(f"{self._source}: column {name!r}: {error}; expected whole numbers") from error
 
 
-def _whole_videos(parquet: pq.ParquetFile) -> Iterator[pa.Table]:
+def _check_schema(found: pa.Schema, source: str) -> None:
+    for name in PREDICTIONS_SCHEMA.names:
+        if name not in found.names:
+            raise UserError(f"{source}: column {name!r} is missing, expected {', '.join(PREDICTIONS_SCHEMA.names)}")
+        kind = found.field(name).type
+        if name in TEXTS and not _is_text(kind):
+            raise UserError(f"{source}: column {name!r} is of type {kind}, expected text")
+        if name not in TEXTS and not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise UserError(f"{source}: column {name!r} is of type {kind}, expected numbers")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _whole_videos(file: _Predictions) -> Iterator[pa.Table]:
     """Reads row group by row group, and holds videos back until the last of their rows has come."""
-    groups = range(parquet.num_row_groups)
-    videos = [
-        pc.unique(parquet.read_row_group(group, columns=["video_id"])["video_id"]).to_pylist() for group in groups
-    ]
+    groups = file.groups
+    videos = [pc.unique(file.read(group, ["video_id"])["video_id"]).to_pylist() for group in groups]
     last = {video: group for group, those in enumerate(videos) for video in those}
     waiting: list[pa.Table] = []
     for group in groups:
-        waiting.append(parquet.read_row_group(group, columns=PREDICTIONS_SCHEMA.names))
+        waiting.append(file.read(group, PREDICTIONS_SCHEMA.names))
         if sum(map(len, waiting)) < ROWS_AT_ONCE and group != groups[-1]:
             continue
         table = pa.concat_tables(waiting).unify_dictionaries()

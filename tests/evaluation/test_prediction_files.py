@@ -1,5 +1,6 @@
 """Oracle: the rows that were written."""
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from evaluation_tables import CLASSES, perfect, prediction_table, random_tables, truth_row, truth_table
@@ -68,3 +69,65 @@ def test_what_is_wrong_is_told(predictions, tmp_path):
     twice = [prediction_table(perfect([truth_row(0)]))] * 2
     with pytest.raises(UserError, match="video 'v' is in two parts"):
         evaluate_predictions(twice, truth_table([truth_row(0)]), ["v"], CLASSES)
+
+
+def test_a_file_of_another_ending_is_told_from_a_directory(predictions, tmp_path):
+    (tmp_path / "predictions.json").write_text("[]")
+    with pytest.raises(UserError, match=r"predictions\.json: found a file, expected a name in \.parquet"):
+        list(prediction_tables(str(tmp_path / "predictions.json")))
+    (tmp_path / "parts.parquet").mkdir()
+    pq.write_table(predictions, tmp_path / "parts.parquet" / "part-0.parquet")
+    assert rows_of(prediction_tables(str(tmp_path / "parts.parquet"))) == rows_of([predictions])
+
+
+@pytest.mark.parametrize("name", ["video_id", "tube_id", "frame", "x2"])
+def test_a_missing_column_is_named(predictions, tmp_path, name):
+    file = str(tmp_path / "less.parquet")
+    pq.write_table(predictions.drop_columns(name), file)
+    with pytest.raises(UserError, match=rf"less\.parquet: column '{name}' is missing, expected video_id, tube_id"):
+        list(prediction_tables(file))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("video_id", pa.array([1, 2]), "is of type int64, expected text"),
+        ("tube_id", pa.array([b"a", b"b"]), "is of type binary, expected text"),
+        ("score", pa.array(["0.5", "0.6"]), "is of type string, expected numbers"),
+        ("frame", pa.array(["0", "1"]), "is of type string, expected numbers"),
+        ("video_id", pa.array(["v", None]), "has 1 nulls, expected none"),
+        ("tube_id", pa.array([None, None], pa.string()), "has 2 nulls, expected none"),
+        ("tube_score", pa.array([None, 0.5]), "has 1 nulls, expected none"),
+        ("frame", pa.array([0, None]), "has 1 nulls, expected none"),
+        ("frame", pa.array([0.5, 1.0]), "expected whole numbers"),
+    ],
+)
+def test_a_column_of_another_kind_is_named(tmp_path, name, values, message):
+    table = prediction_table(perfect([truth_row(0), truth_row(1)]))
+    file = str(tmp_path / "odd.parquet")
+    pq.write_table(table.set_column(table.column_names.index(name), name, values), file)
+    with pytest.raises(UserError, match=rf"odd\.parquet: column '{name}'.*{message}") as caught:
+        list(prediction_tables(file))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_other_widths_of_text_and_numbers_are_read(predictions, tmp_path, text):
+    """As pandas and polars write them: large strings, 64 bits, whole numbers as floats."""
+    wide = {"video_id": text, "tube_id": text, "frame": pa.float64(), "class_id": pa.int64(), "x1": pa.float64()}
+    schema = pa.schema([(field.name, wide.get(field.name, field.type)) for field in predictions.schema])
+    file = str(tmp_path / "wide.parquet")
+    pq.write_table(predictions.cast(schema), file)
+    assert rows_of(prediction_tables(file)) == rows_of([predictions])
+    truth = truth_table(random_tables(7)[1])
+    expected = evaluate_predictions(predictions, truth, VIDEOS, CLASSES)
+    assert evaluate_predictions(prediction_tables(file), truth, VIDEOS, CLASSES) == expected
+
+
+def test_rows_of_other_videos_alone_are_refused_and_no_rows_are_not(tmp_path):
+    truth, file = truth_table([truth_row(0)]), str(tmp_path / "predictions.parquet")
+    pq.write_table(prediction_table(perfect([truth_row(0, video="elsewhere")])), file)
+    with pytest.raises(UserError, match=r"other videos than the 1 evaluated: found 'elsewhere', expected such as 'v'"):
+        evaluate_predictions(prediction_tables(file), truth, ["v"], CLASSES)
+    pq.write_table(prediction_table([]), file)
+    assert evaluate_predictions(prediction_tables(file), truth, ["v"], CLASSES)["frame_map@0.5"] == 0
