@@ -24,7 +24,7 @@ from hybridal_ray.oracles.progress import Progress, progress_of
 from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
 from hybridal_ray.pool.tables import Pool
-from hybridal_ray.registry import resolve
+from hybridal_ray.registry import check_options, resolve
 from hybridal_ray.requests.request import Request, read_request, request_exists
 from hybridal_ray.requests.writing import write_request
 from hybridal_ray.run_store import RunStore
@@ -67,8 +67,10 @@ def people_of(config: Config) -> WaitingOracle:
     """
     if config.oracle.faults is not None:
         raise UserError(f"oracle.faults: {config.oracle.name} asks people, who err by themselves; expected null")
+    constructor = _known(config.oracle.name)
+    check_options(constructor, config.oracle.name, config.oracle.options, field="oracle.options")
     try:
-        oracle: WaitingOracle = _known(config.oracle.name)(**config.oracle.options)
+        oracle: WaitingOracle = constructor(**config.oracle.options)
     except TypeError as error:
         raise UserError(f"oracle.options: {config.oracle.name}: {error}") from error
     return oracle

@@ -3,21 +3,17 @@
 Every stage ends with its marker, so a run that was killed anywhere goes on behind the last finished stage.
 """
 
-from hybridal_ray import cluster
 from hybridal_ray.config import FREE_FIELDS, Config
-from hybridal_ray.config_values import uncertainty_settings
 from hybridal_ray.errors import UserError
-from hybridal_ray.labelling import END_AND_WAIT, Patience, StillWaiting, asks_people, people_of
+from hybridal_ray.labelling import END_AND_WAIT, Patience, StillWaiting, asks_people
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.demo import generate_demo_pool
 from hybridal_ray.pool.tables import Pool, load_pool
 from hybridal_ray.rounds import Rounds
+from hybridal_ray.run_checks import check_cluster, check_detector, check_settings
 from hybridal_ray.run_end import check_stopping
 from hybridal_ray.run_stages import RunStages, Say
 from hybridal_ray.run_store import RunStore
-from hybridal_ray.selection.request import measure_of
-from hybridal_ray.selection.strategies import build_strategy
-from hybridal_ray.start_scores import check_start
 from hybridal_ray.tracking.mlflow_sync import RunStatus
 from hybridal_ray.tracking.provenance import write_provenance
 
@@ -37,9 +33,12 @@ def run_loop(config: Config, say: Say = print, patience: Patience = END_AND_WAIT
         UserError: Something in the configuration, the pool or the cluster has to be put right first.
     """
     run_root = config.locate(config.run)
-    _check(config)
+    check_settings(config)
+    check_cluster(config)
     pool = open_pool(config, say)
     check_stopping(config, pool)
+    if not RunStore(run_root).stage(0, "train").done:
+        check_detector(config, len(pool.classes))
     with RunStore(run_root) as store:
         store.open({**config.model_dump(mode="json"), "pool_identity": pool.identity()}, FREE_FIELDS)
         write_provenance(run_root, pool)
@@ -86,28 +85,3 @@ def open_pool(config: Config, say: Say) -> Pool:
         if not pool.usable_videos(split):
             raise UserError(f"{location}/videos.parquet: no video of split {split!r} has status 'ok'")
     return pool
-
-
-def _check(config: Config) -> None:
-    """Finds what would fail hours later: unknown names, wrong options, a cluster that is too small."""
-    uncertainty_settings(config, measure_of(build_strategy(config.selection.strategy, config.selection.options)))
-    check_start(config)
-    if asks_people(config):
-        people_of(config)
-    pretrained = config.detector.pretrained
-    if pretrained is not None and not storage.exists(config.locate(pretrained)):
-        raise UserError(
-            f"detector.pretrained: {config.locate(pretrained)} is not there; expected a file of weights, or null for "
-            "random ones"
-        )
-    if config.uses_ray:
-        cluster.connect()
-        if not config.cluster.may_grow:
-            training, scoring = config.training, config.scoring
-            actors = 1 if scoring.actors == "auto" else scoring.actors
-            cluster.check_room(
-                {
-                    "training.workers": (training.workers, training.cpus_per_worker, training.gpus_per_worker),
-                    "scoring.actors": (actors, scoring.cpus_per_actor, scoring.gpus_per_actor),
-                }
-            )

@@ -2,7 +2,8 @@
 
 import difflib
 import importlib
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from hybridal_ray.errors import UserError
@@ -28,6 +29,8 @@ def resolve(name: str, registered: Mapping[str, Any], *, field: str) -> Any:
     Raises:
         UserError: Nothing of that name is registered, or the dotted path cannot be imported.
     """
+    if not isinstance(name, str):
+        raise UserError(f"{field}: found {name!r}, expected a name")
     if name in registered:
         return registered[name]
     if ":" not in name:
@@ -38,6 +41,36 @@ def resolve(name: str, registered: Mapping[str, Any], *, field: str) -> Any:
         )
     module_name, _, attribute = name.partition(":")
     try:
-        return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
         raise UserError(f"{field}: {name!r} cannot be imported: {error}") from error
+    if not callable(found):
+        raise UserError(f"{field}: {name!r} is {found!r}, expected a class or function")
+    return found
+
+
+def check_options(
+    constructor: Callable[..., Any], name: str, options: Mapping[str, Any], *, field: str, given: Iterable[str] = ()
+) -> None:
+    """Compares the options of an extension with what its constructor takes.
+
+    Args:
+        constructor: Class or function.
+        name: Of the extension, as in the configuration.
+        options: Keyword arguments out of the configuration.
+        field: The configuration field that holds them.
+        given: Arguments that do not come from there.
+
+    Raises:
+        UserError: An option is unknown, or one without a default is missing.
+    """
+    parameters = inspect.signature(constructor).parameters.values()
+    named = {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in given}
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    for option in options:
+        if option not in named and not takes_any:
+            known = ", ".join(named) or "none"
+            raise UserError(f"{field}.{option}: {name} has no such option (known: {known})" + nearest(option, named))
+    for option, parameter in named.items():
+        if parameter.default is parameter.empty and option not in options:
+            raise UserError(f"{field}.{option}: is missing; {name} cannot be built without it")

@@ -5,7 +5,7 @@ import collections
 import pytest
 
 from hybridal_ray.errors import UserError
-from hybridal_ray.registry import nearest, resolve
+from hybridal_ray.registry import check_options, nearest, resolve
 
 KNOWN = {"claus": object(), "random": object()}
 
@@ -39,6 +39,38 @@ def test_an_error_inside_the_users_own_module_is_not_swallowed(tmp_path, monkeyp
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ZeroDivisionError):
         resolve("own_broken_strategy:Best", KNOWN, field="selection.strategy")
+
+
+def test_what_is_no_name_or_names_nothing_that_builds_is_refused(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_constant.py").write_text("X = 3\n")
+    (tmp_path / "own_misspelt.py").write_text("def F(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=r"^selection.strategy: 'own_constant:X' is 3, expected a class or function$"):
+        resolve("own_constant:X", KNOWN, field="selection.strategy")
+    with pytest.raises(UserError, match=r"cannot be imported: .*own_misspelt.py, line 1"):
+        resolve("own_misspelt:F", KNOWN, field="selection.strategy")
+    with pytest.raises(UserError, match=r"^selection.options.then: found 3, expected a name$"):
+        resolve(3, KNOWN, field="selection.options.then")  # type: ignore[arg-type]  # out of a file
+
+
+def made(given: int, width: int, depth: int = 3) -> None:
+    """Takes one argument that is no option, and two that are."""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"widht": 3, "width": 3}, "o.widht: made has no such option (known: width, depth); did you mean 'width'?"),
+        ({"given": 3, "width": 3}, "o.given: made has no such option (known: width, depth)"),
+        ({"depth": 3}, "o.width: is missing; made cannot be built without it"),
+    ],
+)
+def test_options_are_those_of_the_constructor(options: dict[str, int], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        check_options(made, "made", options, field="o", given=["given"])
+    assert str(caught.value) == message
+    check_options(made, "made", {"width": 3}, field="o", given=["given"])
+    check_options(lambda **anything: None, "any", options, field="o")
 
 
 @pytest.mark.parametrize(

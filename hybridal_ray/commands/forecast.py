@@ -19,10 +19,13 @@ def tell_forecast(config: "Config", as_json: bool) -> None:
     """Prints the forecast of the next round of a run, which is left as it is."""
     from hybridal_ray.forecast.next_round import forecast_next_round
     from hybridal_ray.loop import open_pool
+    from hybridal_ray.run_checks import check_detector, check_settings
     from hybridal_ray.run_end import check_stopping
 
+    check_settings(config)
     pool = open_pool(config, say=lambda line: print(line, file=sys.stderr, flush=True))
     check_stopping(config, pool)
+    check_detector(config, len(pool.classes))
     forecast = forecast_next_round(config, pool)
     if as_json:
         print(json.dumps(dataclasses.asdict(forecast), indent=1))

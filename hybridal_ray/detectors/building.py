@@ -1,7 +1,6 @@
 """Making a detector from its specification, fresh or out of a checkpoint."""
 
 import dataclasses
-import inspect
 
 from torch import nn
 
@@ -11,7 +10,7 @@ from hybridal_ray.detectors.interface import DetectorSpec, InputChecked
 from hybridal_ray.detectors.transformer_pyramid import TransformerPyramid
 from hybridal_ray.detectors.video_capsule_net import VideoCapsuleNet
 from hybridal_ray.errors import UserError
-from hybridal_ray.registry import nearest, resolve
+from hybridal_ray.registry import check_options, resolve
 
 DETECTORS = {
     "compact": CompactDetector,
@@ -32,14 +31,7 @@ def build_detector(spec: DetectorSpec) -> nn.Module:
         UserError: The name is unknown, an option is not one of the detector's, or its value or the clips are refused.
     """
     constructor = resolve(spec.name, DETECTORS, field="detector.name")
-    parameters = inspect.signature(constructor).parameters
-    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    for option in spec.options:
-        if option not in parameters and not takes_any:
-            raise UserError(
-                f"detector.options.{option}: {spec.name!r} has no such option"
-                + nearest(option, [name for name in parameters if name != "num_classes"])
-            )
+    check_options(constructor, spec.name, spec.options, field="detector.options", given=["num_classes"])
     try:
         detector = constructor(num_classes=spec.num_classes, **spec.options)
     except (TypeError, ValueError) as error:

@@ -19,8 +19,8 @@ class Scheduled:
         until_round: Or from this round on, the first being 0. Exactly one of the two is given.
 
     Raises:
-        UserError: Neither or both ends are given, or the two strategies cannot share a scoring pass or differ in the
-            kind of budget.
+        UserError: Neither or both ends are given, or one that is no number of frames or rounds; or the two strategies
+            cannot share a scoring pass or differ in the kind of budget.
     """
 
     def __init__(
@@ -29,6 +29,9 @@ class Scheduled:
         if (until_frames is None) == (until_round is None):
             found = f"until_frames={until_frames} and until_round={until_round}"
             raise UserError(f"selection.options: found {found}, expected one of them to be given")
+        for name, end in (("until_frames", until_frames), ("until_round", until_round)):
+            if end is not None and (not isinstance(end, int) or isinstance(end, bool) or end < 0):
+                raise UserError(f"selection.options.{name}: found {end!r}, expected a whole number, 0 or more")
         measures = {measure_of(first), measure_of(then)} - {None}
         if len(measures) > 1 or budget_in_frames(first) != budget_in_frames(then):
             raise UserError(

@@ -3,12 +3,11 @@
 A strategy of the user's own is named by a dotted path ``package.module:Name`` in the configuration.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from hybridal_ray.errors import UserError
-from hybridal_ray.registry import nearest, resolve
+from hybridal_ray.registry import check_options, resolve
 from hybridal_ray.selection.badge import BadgeVideos, badge
 from hybridal_ray.selection.checks import check_selection
 from hybridal_ray.selection.claus import Claus
@@ -150,13 +149,7 @@ def run_strategy(name: str, options: Mapping[str, Any], request: SelectionReques
 
 
 def _build(constructor: Callable[..., Any], name: str, options: Mapping[str, Any], field: str) -> Any:
-    parameters = inspect.signature(constructor).parameters
-    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
-    for option in options:
-        if option not in parameters and not takes_any:
-            known = ", ".join(parameters) or "none"
-            hint = nearest(option, parameters)
-            raise UserError(f"{field}.{option}: {name} has no such option (known: {known}){hint}")
+    check_options(constructor, name, options, field=field)
     try:
         return constructor(**options)
     except (TypeError, ValueError) as error:

@@ -88,7 +88,7 @@ def test_options_reach_the_constructor():
         ("claus", {"cluster": 3}, r"selection\.options\.cluster: .*did you mean 'clusters'"),
         ("random", {"clusters": 3}, r"selection\.options\.clusters: random has no such option \(known: none\)"),
         ("claus", {"clusters": 0}, r"selection\.options\.clusters: found 0"),
-        (f"{__name__}:Dictated", {}, r"selection\.options: .*picks"),
+        (f"{__name__}:Dictated", {}, r"selection\.options\.picks: is missing"),
         (f"{__name__}:Dictated", {"picks": [], "first_rank": -1}, r"selection\.options: .*first_rank is negative"),
     ],
 )
