@@ -1,11 +1,13 @@
 """``hybridal check``: is everything there, does it decode, do the labels fit?"""
 
 import json
+import os
 import sys
 import tempfile
 import time
 from typing import Annotated
 
+import pyarrow.fs as pafs
 import typer
 from rich.console import Console
 
@@ -34,8 +36,8 @@ def check(
     from hybridal_ray.pool.mending import write_mended
 
     found = load_pool(pool)
-    if fix is not None and fix.rstrip("/") == pool.rstrip("/"):
-        raise UserError(f"--fix: {fix} is the pool that is checked; expected another place")
+    if fix is not None:
+        _refuse_to_overwrite(fix, pool)
     if actors > 0:
         connect()
     with tempfile.TemporaryDirectory(prefix="hybridal-check-") as scratch, progress_bar("decoding videos") as progress:
@@ -52,3 +54,17 @@ def check(
     elif report.unusable and not storage.is_uri(pool) and not as_json:
         print(f"`hybridal check {pool} --fix NEW` writes a pool without them", file=sys.stderr)
     raise typer.Exit(1 if report.unusable else 0)
+
+
+def _refuse_to_overwrite(fix: str, pool: str) -> None:
+    if _place(fix) == _place(pool):
+        raise UserError(f"--fix: {fix} is the pool that is checked; expected another place")
+    if storage.exists(storage.join(fix, "pool.json")):
+        raise UserError(f"--fix: {fix} holds a pool already; expected a place without one")
+
+
+def _place(location: str) -> tuple[str, str]:
+    """What two names of one directory have in common: relative, absolute, through a link, as ``file://``."""
+    system, path = storage.filesystem(location)
+    local = isinstance(system, pafs.LocalFileSystem)
+    return system.type_name, os.path.realpath(path) if local else path.rstrip("/")

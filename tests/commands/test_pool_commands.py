@@ -108,6 +108,23 @@ def test_check_ends_with_1_until_what_is_unusable_is_gone(hybridal, videos: Path
     assert "is the pool that is checked" in hybridal("check", pool, "--fix", pool)[2]
 
 
+def test_check_never_mends_a_pool_in_its_own_place_or_in_that_of_another(
+    hybridal, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pool", "other"):
+        hybridal("ingest", "videos", "--videos", videos, "--classes", "run", "--out", tmp_path / name)
+    before = {file: file.read_bytes() for file in tmp_path.glob("*/*.*") if file.parent != videos}
+    (videos / "w.mp4").unlink()
+    (tmp_path / "link").symlink_to(tmp_path / "pool")
+    monkeypatch.chdir(tmp_path)
+    same = ("./pool", "other/../pool/", tmp_path / "pool", "link", (tmp_path / "pool").as_uri())
+    for place, why in [*((place, "is the pool that is checked") for place in same), ("other", "holds a pool already")]:
+        code, _, err = hybridal("check", "pool", "--actors", 0, "--fix", place)
+        assert (code, err.count("\n")) == (2, 1)
+        assert err.startswith(f"hybridal: --fix: {place} {why}; expected ")
+    assert {file: file.read_bytes() for file in before} == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
