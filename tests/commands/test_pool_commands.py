@@ -75,6 +75,26 @@ def test_labels_go_in_and_out_in_every_format(hybridal, videos: Path, tmp_path: 
         assert pool.tubes["frame"] == first.tubes["frame"]
 
 
+def test_a_pool_is_replaced_by_itself_alone(hybridal, videos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pool"
+    with_labels = ("cvat", "--annotations", write_cvat(tmp_path), "--videos", videos, "--out", out)
+    without = ("videos", "--videos", videos, "--classes", "run", "--out", out)
+    assert hybridal("ingest", *without)[0] == 0
+    assert hybridal("ingest", *with_labels)[0] == 0  # labels for a pool that had none
+    assert hybridal("ingest", *with_labels)[0] == 0
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    for arguments, why in (
+        (without, "a pool with 3 labelled boxes is there already, and the new one has none"),
+        ((*with_labels, "--name", "other"), "its name 'pool', that of the new one 'other'"),
+        ((*without, "--classes", "run,sit"), "its classes ['run'], that of the new one ['run', 'sit']"),
+    ):
+        code, _, err = hybridal("ingest", *arguments)
+        assert (code, err.count("\n")) == (2, 1)
+        assert err.startswith(f"hybridal: {out}/pool.json: a pool ")
+        assert why in err
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+
+
 def test_a_video_that_is_not_there_is_told(hybridal, videos: Path, tmp_path: Path) -> None:
     (videos / "v.mp4").unlink()
     labels = write_cvat(tmp_path)

@@ -158,6 +158,16 @@ def test_a_plain_folder_is_a_pool_without_labels(videos: Path) -> None:
             list_videos(MediaFolder(str(videos)), wrong)
 
 
+def test_labels_of_which_no_box_is_left_do_not_replace_those_that_are_there(videos: Path) -> None:
+    def annotated(*frames: int) -> AnnotatedVideo:
+        return AnnotatedVideo("sub/a.b", "train", lambda _: VideoLabels([tube(*frames)]))
+
+    assemble(videos, annotated(3))
+    assert assemble(videos, annotated(3, 4)).pool.tubes.num_rows == 2
+    with pytest.raises(UserError, match=r"pool\.json: a pool with 2 labelled boxes is there already"):
+        assemble(videos, annotated(99))  # beyond the end of the video
+
+
 def test_annotations_without_videos_are_refused(videos: Path) -> None:
     with pytest.raises(UserError, match=r"labels\.xml: names no video"):
         assemble(videos)

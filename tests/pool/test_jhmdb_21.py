@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from encoded_videos import HEIGHT, WIDTH, encode
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.formats.jhmdb_21 import ingest_jhmdb_21
 from hybridal_ray.pool.masks import decode_mask
-from hybridal_ray.pool.tables import Pool, load_pool
+from hybridal_ray.pool.tables import Pool, load_pool, save_pool
 
 CLIPS = {
     "jump|film": ["jump/film_0.avi"],
@@ -125,6 +125,14 @@ def test_the_pool_is_saved_and_the_same_again(folders: Folders) -> None:
     first = folders.ingest()
     assert load_pool(first.root) == first
     assert folders.ingest() == first
+
+
+def test_a_pool_of_something_else_stays(folders: Folders) -> None:
+    pool = folders.ingest()
+    save_pool(replace(pool, name="mine"))
+    with pytest.raises(UserError, match=r"pool\.json: a pool is there already, its name 'mine'"):
+        folders.ingest()
+    assert load_pool(pool.root).name == "mine"
 
 
 def test_a_source_is_on_one_side_even_across_classes(folders: Folders) -> None:

@@ -13,9 +13,10 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.pool.containers import UnreadableVideo
 from hybridal_ray.pool.decoder_process import DecoderProcess
 from hybridal_ray.pool.decoding import VideoFacts
-from hybridal_ray.pool.formats.annotations import AnnotatedVideo, Annotations
+from hybridal_ray.pool.formats.annotations import AnnotatedVideo, Annotations, no_labels
 from hybridal_ray.pool.formats.label_tables import LabelTables
 from hybridal_ray.pool.formats.media import MediaFolder
+from hybridal_ray.pool.formats.replacing import refuse_to_replace
 from hybridal_ray.pool.tables import VIDEOS_SCHEMA, Pool, save_pool
 
 Progress = Callable[[int, int], None]
@@ -73,11 +74,14 @@ def assemble_pool(
         progress: Called with (videos done, videos in all) after each.
 
     Raises:
-        UserError: There are no videos, or an annotation names a file outside the folder of videos.
+        UserError: There are no videos, an annotation names a file outside the folder of videos, or what is at `root`
+            may not be replaced (`refuse_to_replace`).
     """
     videos = sorted(annotations.videos, key=lambda video: video.video_id)
     if not videos:
         raise UserError(f"{source}: names no video")
+    # Before hours of decoding, and again when it is known whether any box is left.
+    refuse_to_replace(root, name, annotations.classes, labelled=_may_have_labels(videos))
     seen = _look_at(videos, media, source, fps, progress)
     tables, rows = LabelTables(), []
     for video, found in zip(videos, seen, strict=True):
@@ -93,8 +97,13 @@ def assemble_pool(
         tubes=tables.tubes(),
         looked_at=tables.looked_at(),
     )
+    refuse_to_replace(root, name, annotations.classes, labelled=pool.tubes.num_rows > 0)
     save_pool(pool)
     return Imported(pool, [*annotations.notes, *_absences(videos, seen), *tables.notes()])
+
+
+def _may_have_labels(videos: Sequence[AnnotatedVideo]) -> bool:
+    return any(video.labels is not no_labels for video in videos)
 
 
 def _look_at(

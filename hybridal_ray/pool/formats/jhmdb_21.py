@@ -21,12 +21,14 @@ import scipy.io
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.decoding import UnreadableVideo, VideoFacts, probe
+from hybridal_ray.pool.formats.replacing import refuse_to_replace
 from hybridal_ray.pool.masks import BoolMask, box_of_mask, encode_mask
 from hybridal_ray.pool.splits import read_official_split, split_by_source
 from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, save_pool
 from hybridal_ray.pool.untrusted import MAX_ARRAY_BYTES
 
 Progress = Callable[[int, int], None]
+NAME = "jhmdb_21"
 _NO_FACTS = VideoFacts(num_frames=0, fps=0.0, width=0, height=0)
 
 
@@ -90,10 +92,11 @@ def ingest_jhmdb_21(
         The pool, as saved under `root`.
 
     Raises:
-        UserError: A folder or the file of groups is absent or malformed, a clip on disk is in no group, or a class
-            has too few sources to be split.
+        UserError: A folder or the file of groups is absent or malformed, a clip on disk is in no group, a class
+            has too few sources to be split, or what is at `root` may not be replaced (`refuse_to_replace`).
     """
     classes = _class_folders(videos)
+    refuse_to_replace(root, NAME, classes, labelled=True)
     clips = _read_groups(groups, videos, classes)
     if not masks.is_dir():
         raise UserError(f"{masks}: no such folder, expected the masks, <class>/<clip>.mat")
@@ -108,7 +111,7 @@ def ingest_jhmdb_21(
     annotated = _read_clips(clips, videos, masks, progress)
     pool = Pool(
         root=root,
-        name="jhmdb_21",
+        name=NAME,
         classes=classes,
         videos=pa.Table.from_pylist(
             [_video_row(clip, videos, splits[clip.path], found) for clip, found in zip(clips, annotated, strict=True)],
@@ -123,6 +126,7 @@ def ingest_jhmdb_21(
             TUBES_SCHEMA,
         ),
     )
+    refuse_to_replace(root, NAME, classes, labelled=pool.tubes.num_rows > 0)
     save_pool(pool)
     return pool
 
