@@ -13,7 +13,7 @@ from hybridal_ray.commands.compare import compare
 from hybridal_ray.commands.evaluate import evaluate
 from hybridal_ray.commands.export import export
 from hybridal_ray.commands.forecast import tell_forecast
-from hybridal_ray.commands.ingest import ingest
+from hybridal_ray.commands.ingest import absolute, ingest
 from hybridal_ray.commands.labels import labels
 from hybridal_ray.commands.predict import predict
 from hybridal_ray.commands.telling import tell_pool
@@ -49,7 +49,7 @@ def _about() -> None:
 
 @app.command("demo-pool")
 def demo_pool(
-    out: Annotated[Path, typer.Argument(help="Directory of the new pool.")],
+    out: Annotated[str, typer.Argument(help="Directory or URI of the new pool.")],
     videos: Annotated[int, typer.Option(min=20, help="Videos in all splits.")] = 240,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     as_json: AsJson = False,
@@ -57,7 +57,7 @@ def demo_pool(
     """Generate a pool of made videos: figures in motion, in real H.264 files."""
     from hybridal_ray.pool.demo import generate_demo_pool
 
-    tell_pool(generate_demo_pool(str(out.absolute()), videos=videos, seed=seed), as_json)
+    tell_pool(generate_demo_pool(absolute(out), videos=videos, seed=seed), as_json)
 
 
 @app.command()

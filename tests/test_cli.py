@@ -103,6 +103,23 @@ def test_no_data_set_to_ingest(hybridal, tmp_path: Path) -> None:
     assert str(tmp_path) in told_in_one_line(hybridal("ingest", "jhmdb-21", *folders, f"--out={tmp_path}/pool"))
 
 
+def test_pools_are_written_to_uris(hybridal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where a URI that is taken for a path would leave a folder named file:
+    demo, jhmdb = (tmp_path / "elsewhere" / name for name in ("demo", "jhmdb"))
+    assert hybridal("demo-pool", demo.as_uri(), "--videos", 20, "--json")[0] == 0
+    clips = {"walk|a": ["walk/a.avi"], "walk|b": ["walk/b.avi"]}
+    (tmp_path / "groups.json").write_text(json.dumps(clips))
+    for (clip,) in clips.values():
+        for file in (tmp_path / "videos" / clip, (tmp_path / "masks" / clip).with_suffix(".mat")):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"nothing that can be read")
+    folders = ("--videos", "videos", "--masks", "masks", "--groups", "groups.json")
+    assert hybridal("ingest", "jhmdb-21", *folders, "--out", jhmdb.as_uri())[0] == 0
+    assert [load_pool(str(root)).name for root in (demo, jhmdb)] == ["demo", "jhmdb_21"]
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {"elsewhere", "groups.json", "masks", "videos"}
+
+
 def test_no_cluster_at_the_address(hybridal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_small_pool(tmp_path / "pool")
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # a port that no Ray takes

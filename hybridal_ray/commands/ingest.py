@@ -30,7 +30,7 @@ def jhmdb_21(
     videos: Annotated[Path, typer.Option(help="Folder of <class>/<clip>.avi.")],
     masks: Annotated[Path, typer.Option(help="Folder of <class>/<clip>.mat.")],
     groups: Annotated[Path, typer.Option(help="JSON: the clips cut from each source video.")],
-    out: Annotated[Path, typer.Option(help="Directory of the new pool.")],
+    out: Out,
     test_fraction: Annotated[float, typer.Option(min=0.05, max=0.95, help="Share of the clips to test on.")] = 0.3,
     seed: Annotated[int, typer.Option(min=0, help="Of the split by source.")] = 0,
     official_splits: Annotated[
@@ -47,7 +47,7 @@ def jhmdb_21(
             videos.absolute(),
             masks.absolute(),
             groups.absolute(),
-            str(out.absolute()),
+            absolute(out),
             test_fraction=test_fraction,
             seed=seed,
             official=official_splits and official_splits.absolute(),
@@ -191,7 +191,7 @@ def plain_videos(
 
     names = [part.strip() for part in classes.split(",") if part.strip()]
     found = list_videos(
-        MediaFolder(_absolute(videos)), names, test_fraction=test_fraction, group_by_folder=group_by_folder, seed=seed
+        MediaFolder(absolute(videos)), names, test_fraction=test_fraction, group_by_folder=group_by_folder, seed=seed
     )
     _make(found, videos, videos, out, name, fps, as_json)
 
@@ -228,7 +228,8 @@ def _splits(train: str | None, val: str | None, test: str | None) -> dict[str, s
     return splits
 
 
-def _absolute(location: str) -> str:
+def absolute(location: str) -> str:
+    """A path that holds wherever it is read; a URI as it is."""
     return location if storage.is_uri(location) else str(Path(location).absolute())
 
 
@@ -244,8 +245,8 @@ def _make(
     from hybridal_ray.pool.formats.assembling import assemble_pool
     from hybridal_ray.pool.formats.media import MediaFolder
 
-    root = _absolute(out)
-    media = MediaFolder(None if videos is None else _absolute(videos))
+    root = absolute(out)
+    media = MediaFolder(None if videos is None else absolute(videos))
     with progress_bar("decoding videos") as progress:
         made = assemble_pool(
             annotations,
