@@ -145,6 +145,14 @@ def test_check_never_mends_a_pool_in_its_own_place_or_in_that_of_another(
     assert {file: file.read_bytes() for file in before} == before
 
 
+@pytest.mark.parametrize("tool", ["cvat", "label-studio"])
+def test_a_split_that_no_pool_may_have_is_refused_at_once(hybridal, tmp_path: Path, tool: str) -> None:
+    options = ("--annotations", tmp_path / "absent", "--out", tmp_path / "pool", "--split", "tset")
+    code, _, err = hybridal("ingest", tool, *options)
+    assert (code, err) == (2, "hybridal: --split: found 'tset', expected one of train, val, test\n")
+    assert not (tmp_path / "pool").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

@@ -15,7 +15,7 @@ import numpy as np
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.decoding import VideoFacts
-from hybridal_ray.pool.formats.annotations import AnnotatedVideo, Annotations, Tube, VideoLabels
+from hybridal_ray.pool.formats.annotations import AnnotatedVideo, Annotations, Tube, VideoLabels, check_split
 from hybridal_ray.pool.formats.cvat_shapes import Shape, read_shapes
 from hybridal_ray.pool.formats.frame_ranges import KEY, from_text
 from hybridal_ray.pool.formats.keyframes import Keyframes
@@ -94,8 +94,9 @@ def read_cvat(
             tracks that have a shape on most frames between their first and last are taken as spelled out.
 
     Raises:
-        UserError: A file is absent, hostile or malformed, or two files are of the same video.
+        UserError: A file is absent, hostile or malformed, two files are of the same video, or there is no such split.
     """
+    check_split(split)
     if interpolate not in INTERPOLATIONS:
         raise UserError(f"--interpolate: found {interpolate!r}, expected one of {', '.join(INTERPOLATIONS)}")
     folder = storage.is_directory(location)

@@ -22,6 +22,7 @@ from hybridal_ray.pool.formats.annotations import (
     FrameNumbers,
     Tube,
     VideoLabels,
+    check_split,
 )
 from hybridal_ray.pool.formats.frame_ranges import KEY, from_text
 from hybridal_ray.pool.formats.keyframes import Keyframes
@@ -46,8 +47,9 @@ def read_label_studio(
         labelled: ``all``: who labels a video has looked at all of it; ``boxes``: only at the frames with a box.
 
     Raises:
-        UserError: A file is absent or malformed; the message names task and region.
+        UserError: A file is absent or malformed, and the message names task and region; or there is no such split.
     """
+    check_split(split)
     if labelled not in ("all", "boxes"):
         raise UserError(f"--labelled: found {labelled!r}, expected all or boxes")
     files = storage.files_below(location, suffix=".json") if storage.is_directory(location) else [location]
