@@ -12,6 +12,7 @@ from hybridal_ray.commands.check import check
 from hybridal_ray.commands.compare import compare
 from hybridal_ray.commands.evaluate import evaluate
 from hybridal_ray.commands.export import export
+from hybridal_ray.commands.fields import fields
 from hybridal_ray.commands.forecast import tell_forecast
 from hybridal_ray.commands.ingest import absolute, ingest
 from hybridal_ray.commands.labels import labels
@@ -29,6 +30,7 @@ app.add_typer(export, name="export")
 app.add_typer(labels, name="labels")
 app.command()(check)
 app.command()(compare)
+app.command("fields")(fields)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -62,7 +64,7 @@ def demo_pool(
 
 @app.command()
 def run(
-    config: Annotated[Path, typer.Option(help="YAML file.")],
+    config: Annotated[Path, typer.Option(help="YAML file; its fields: hybridal fields.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="dotted.key=value", show_default=False)] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for people's labels instead of ending.")] = False,
     accept_partial: Annotated[

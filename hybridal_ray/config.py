@@ -33,7 +33,7 @@ class Config(Section):
 
     root: str = Field("~/hybridal", description="Directory or URI that relative paths below are taken from.")
     run: str = Field(description="The run directory, path or URI.")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="Of everything random in the run.")
     rounds: int = Field(4, ge=1, description="Times train, evaluate, score, select are run.")
     device: str = Field("auto", description="For stages without a GPU of Ray's: auto, cpu or cuda.")
     pool: PoolConfig

@@ -17,7 +17,7 @@ class DemoPoolConfig(Section):
     """The generated pool, made where `pool.path` points when nothing is there yet."""
 
     videos: int = Field(240, ge=20, description="Videos in all splits.")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="Of the videos made.")
 
 
 class PoolConfig(Section):
@@ -51,11 +51,13 @@ class BudgetConfig(Section):
 class DetectorConfig(Section):
     """The network (method §8)."""
 
-    name: str = Field("compact", description="Registered detector, or package.module:Name.")
+    name: str = Field("compact", description="A detector of README.md, or package.module:Name.")
     input_size: int = Field(64, ge=32, multiple_of=16, description="Frames are scaled to this square, in pixels.")
-    clip_frames: int = Field(8, ge=1, description="T.")
+    clip_frames: int = Field(8, ge=1, description="T: frames of a clip.")
     clip_stride: int = Field(2, ge=1, description="Video frames from one frame of a clip to the next.")
-    options: dict[str, Any] = Field(default_factory=dict, description="Further arguments of the detector.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Arguments of the detector (docs/own_detector.md)."
+    )
     pretrained: str | None = Field(
         None, description="Encoder weights, or a checkpoint, that a fresh detector starts from."
     )
@@ -66,7 +68,9 @@ class DetectorConfig(Section):
 class LossConfig(Section):
     """Weights of pseudo-labels and of the terms (method §7)."""
 
-    weighting: Literal["none", "labelled", "gaussian", "stew"] = "stew"
+    weighting: Literal["none", "labelled", "gaussian", "stew"] = Field(
+        "stew", description="How far pseudo-labels count: fully, not at all, by time, by time and space."
+    )
     window: int = Field(2, ge=0, description="W: half width of STeW's window, in sampled frames.")
     temporal_sigma: float = Field(4 / 3, gt=0, description="σ_t of STeW, in sampled frames.")
     spatial_rule: Literal["mean", "symmetric"] = Field("mean", description="x̄, or max(x̄, 1 − x̄).")
@@ -98,7 +102,7 @@ class ValidationConfig(Section):
 class TrainingConfig(Section):
     """A round's training."""
 
-    epochs: int = Field(10, ge=1)
+    epochs: int = Field(10, ge=1, description="Of a round's training.")
     steps_per_epoch: PositiveInt | Literal["auto"] = Field(
         100, description="auto: as many as the labels take, so that training grows with them."
     )
@@ -106,14 +110,16 @@ class TrainingConfig(Section):
     clips_per_frame: float | None = Field(None, gt=0, description="Of each labelled frame, instead of each video.")
     batch_size: int = Field(8, ge=1, description="Clips in a step, over all workers.")
     accumulate: int = Field(1, ge=1, description="Parts that a worker's share is run in; lowers its memory.")
-    optimiser: Literal["adamw", "adam"] = "adamw"
+    optimiser: Literal["adamw", "adam"] = Field("adamw", description="The paper has adam.")
     betas: tuple[float, float] = Field((0.9, 0.999), description="Of Adam; the paper has 0.5 and 0.999.")
-    learning_rate: float = Field(1e-3, gt=0)
-    schedule: Literal["cosine", "constant"] = "cosine"
-    warmup_steps: int = Field(50, ge=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    clip_norm: float = Field(1.0, gt=0)
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    learning_rate: float = Field(1e-3, gt=0, description="The highest, after the warm-up.")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="Of the learning rate after the warm-up.")
+    warmup_steps: int = Field(50, ge=0, description="Steps in which the learning rate rises from 0.")
+    weight_decay: float = Field(1e-4, ge=0, description="Of the optimiser.")
+    clip_norm: float = Field(1.0, gt=0, description="Longer gradients are cut to this norm.")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: bfloat16 on a GPU that has it, float16 on an older one, float32 on a CPU."
+    )
     average: float = Field(0.0, ge=0, lt=1, description="Decay of a moving average of the weights; 0 takes none.")
     channels_last: bool = Field(False, description="Memory layout of convolutions.")
     compile: bool = Field(False, description="torch.compile.")
@@ -129,20 +135,22 @@ class TrainingConfig(Section):
     loss: LossConfig = LossConfig()
     validation: ValidationConfig = ValidationConfig()
     workers: int = Field(1, ge=0, description="Ray Train workers; 0 trains in the loop's own process.")
-    cpus_per_worker: float = Field(1, gt=0)
-    gpus_per_worker: float = Field(0, ge=0)
+    cpus_per_worker: float = Field(1, gt=0, description="CPU cores of each.")
+    gpus_per_worker: float = Field(0, ge=0, description="GPUs of each; a fraction shares one.")
     max_failures: int = Field(3, ge=0, description="Restarts of lost workers from the last checkpoint.")
 
 
 class ScoringConfig(Section):
     """Monte Carlo Dropout over the pool (method §1 and §2)."""
 
-    passes: int = Field(10, ge=1, description="R.")
+    passes: int = Field(10, ge=1, description="R: passes with dropout over each clip.")
     measure: Literal["neg_log", "entropy", "bald", "neighbour_disagreement"] = Field(
         "neg_log", description="Uncertainty of a pixel; some strategies bring their own (docs/strategies.md)."
     )
     reading: Literal["mean_of_log", "log_of_mean"] = Field("mean_of_log", description="Reading of equation U.")
-    reduction: Literal["mean", "sum"] = Field("mean", description="Over the predicted foreground of a frame.")
+    reduction: Literal["mean", "sum"] = Field(
+        "mean", description="Of the pixels of the predicted foreground of a frame."
+    )
     foreground_threshold: float = Field(0.4, gt=0, lt=1, description="θ, on the mean probability.")
     empty_frame_score: float = Field(0.0, description="What a frame without predicted foreground gets.")
     class_weight: float = Field(
@@ -157,7 +165,7 @@ class ScoringConfig(Section):
         description="parts: one frame of each of as many equal parts of a video as are bought; window: the paper's.",
     )
     precision: Literal["float32", "bfloat16"] = Field("float32", description="bfloat16 is faster and not exact.")
-    clip_step: int = Field(1, ge=1, description="Score every so-manieth clip of a video; 1, all, is exact.")
+    clip_step: int = Field(1, ge=1, description="Score every n-th clip of a video; 1, all, is exact.")
     stable_ranking: float | None = Field(
         None, ge=-1, le=1, description="End a clip's passes once they rank its frames this reliably; null is exact."
     )
@@ -169,8 +177,8 @@ class ScoringConfig(Section):
     actors: NonNegativeInt | Literal["auto"] = Field(
         1, description="Ray actors; auto: as many as the cluster has room for; 0 scores in the loop's own process."
     )
-    cpus_per_actor: float = Field(1, gt=0)
-    gpus_per_actor: float = Field(0, ge=0)
+    cpus_per_actor: float = Field(1, gt=0, description="CPU cores of each.")
+    gpus_per_actor: float = Field(0, ge=0, description="GPUs of each; a fraction shares one.")
     videos_per_chunk: PositiveInt | Literal["auto"] = Field(
         "auto", description="Videos that an actor takes, and writes, at a time; auto: 8, more in pools beyond 6,400."
     )
@@ -195,7 +203,7 @@ class TargetConfig(Section):
     """Ends a run whose detector is as good as was asked for."""
 
     metric: str = Field("frame_map@0.5", description="Figure on the split val.")
-    at_least: float = Field(gt=0, le=1)
+    at_least: float = Field(gt=0, le=1, description="The target.")
     surely: bool = Field(False, description="The lower end of its 95 % interval must reach the target.")
 
 
@@ -254,13 +262,13 @@ class OracleConfig(Section):
 class EvaluationConfig(Section):
     """From foreground maps to tubes, and to figures of every convention."""
 
-    split: Literal["val", "test"] = "test"
-    mask_threshold: float = Field(0.5, gt=0, lt=1)
+    split: Literal["val", "test"] = Field("test", description="Whose figures a round tells.")
+    mask_threshold: float = Field(0.5, gt=0, lt=1, description="Pixels of greater probability are an actor's.")
     min_area: float = Field(0.002, ge=0, lt=1, description="Smallest actor, as a share of the picture.")
     nms_iou: float = Field(0.5, gt=0, le=1, description="Of boxes on a frame.")
-    link_iou: float = Field(0.3, ge=0, le=1)
+    link_iou: float = Field(0.3, ge=0, le=1, description="Least IoU of a box with the tube it joins.")
     max_gap: int = Field(4, ge=0, description="Frames without a box that a tube bridges.")
-    min_tube_frames: int = Field(4, ge=1)
+    min_tube_frames: int = Field(4, ge=1, description="Shorter tubes are dropped.")
     trim: float = Field(0.0, ge=0, le=1, description="Ends of a tube are cut off below this share of its best box.")
     tube_nms_iou: float = Field(0.5, gt=0, le=1, description="Of tubes in a video.")
     tube_score: Literal["mean", "max", "median"] = Field("mean", description="Of the objectness of its boxes.")
@@ -283,5 +291,5 @@ class TrackingConfig(Section):
         None, description="Tracking server; else MLFLOW_TRACKING_URI, else SQLite below `root`. 'none' switches it off."
     )
     figures: bool = Field(True, description="Draw the figures of every round into its report.")
-    experiment: str = "hybridal"
+    experiment: str = Field("hybridal", description="Of MLflow.")
     model_name: str = Field("hybridal-detector", description="Name in the model registry.")

@@ -208,7 +208,7 @@ def _library() -> ModuleType:
     try:
         import transformers
     except ImportError as error:
-        raise ValueError(f"{error}; install it with: pip install hybridal-ray[transformers]") from error
+        raise ValueError(f"{error}; install it with: pip install -c constraints.txt '.[transformers]'") from error
     return transformers
 
 

@@ -74,7 +74,7 @@ class CvatServer:
             from cvat_sdk.api_client import exceptions
             from cvat_sdk.core.exceptions import CvatSdkException
         except ImportError as error:
-            raise UserError("oracle.name: cvat needs CVAT's SDK: pip install 'hybridal-ray[cvat]'") from error
+            raise UserError("oracle.name: cvat needs CVAT's SDK: pip install -c constraints.txt '.[cvat]'") from error
         self._refusal, self._breakdown = exceptions.ApiException, urllib3.exceptions.HTTPError
         self._failure, self._misshapen = CvatSdkException, exceptions.OpenApiException
         self._client = patient_client(self.url, token, timeout_seconds, organization)

@@ -39,7 +39,7 @@ class LabelStudioServer:
             from label_studio_sdk.core.api_error import ApiError
         except ImportError as error:
             raise UserError(
-                "oracle.name: label-studio needs Label Studio's SDK: pip install 'hybridal-ray[label-studio]'"
+                "oracle.name: label-studio needs Label Studio's SDK: pip install -c constraints.txt '.[label-studio]'"
             ) from error
         self._refusal, self._breakdown = ApiError, httpx.TransportError
         # A redirect could carry the token to another host.
