@@ -8,6 +8,7 @@ from typing import Any
 
 from hybridal_ray.detectors.checkpoint import SPEC_FILE, WEIGHTS_FILE
 from hybridal_ray.dispatch import ActorPlan, Progress
+from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.detecting import DetectionSettings
 from hybridal_ray.evaluation.evaluator import detect_videos
 from hybridal_ray.evaluation.prediction_files import join_predictions
@@ -43,16 +44,30 @@ def predict_videos(
         ``rows``, and ``failed``: why, by video id.
 
     Raises:
-        UserError: As in `detect_videos`.
+        UserError: `location` is a directory; or as in `detect_videos`.
     """
+    if location.endswith("/") or storage.is_directory(location):
+        raise UserError(f"{location}: found a directory, expected the Parquet file to write")
     digest = hashlib.blake2b(json.dumps(dataclasses.asdict(settings), sort_keys=True).encode(), digest_size=6)
     for file in (SPEC_FILE, WEIGHTS_FILE):
         digest.update(storage.read_bytes(storage.join(checkpoint_dir, file)))
     parts = f"{location}.parts-{digest.hexdigest()}"
-    summary = detect_videos(
-        videos, checkpoint_dir, parts, num_classes=num_classes, settings=settings, plan=plan, progress=progress
-    )
+    try:
+        summary = detect_videos(
+            videos, checkpoint_dir, parts, num_classes=num_classes, settings=settings, plan=plan, progress=progress
+        )
+    except Exception:
+        # A pass that was refused, for its device or its classes, has nothing to go on with, and its plan would stand
+        # in the way of one over other videos.
+        if not storage.list_files(parts, suffix=".parquet"):
+            _remove(parts)
+        raise
     rows = join_predictions(parts, location)
-    system, path = storage.filesystem(parts)
-    system.delete_dir(path)
+    _remove(parts)
     return {"rows": rows, "failed": summary.failed}
+
+
+def _remove(directory: str) -> None:
+    if storage.exists(directory):
+        system, path = storage.filesystem(directory)
+        system.delete_dir(path)
