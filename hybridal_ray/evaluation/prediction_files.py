@@ -130,6 +130,8 @@ def _check_schema(found: pa.Schema, source: str) -> None:
     for name in PREDICTIONS_SCHEMA.names:
         if name not in found.names:
             raise UserError(f"{source}: column {name!r} is missing, expected {', '.join(PREDICTIONS_SCHEMA.names)}")
+        if (times := found.names.count(name)) > 1:
+            raise UserError(f"{source}: column {name!r} is there {times} times, expected once")
         kind = found.field(name).type
         if name in TEXTS and not _is_text(kind):
             raise UserError(f"{source}: column {name!r} is of type {kind}, expected text")

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.oracles.interface import AnswerRecord, Delivery, Rejected
 from hybridal_ray.oracles.label_studio_answers import delivery_of_export, is_label_studio
+from hybridal_ray.pool.storage import parquet_table
 from hybridal_ray.pool.untrusted import read_bounded
 
 KIND = "files"
@@ -113,7 +113,7 @@ def _damage(text: str, start: int, end: int, location: str, number: int, error: 
 
 def _parquet_records(content: bytes, location: str) -> list[AnswerRecord]:
     try:
-        rows = pq.read_table(pa.BufferReader(content)).to_pylist()
+        rows = parquet_table(content).to_pylist()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{location}: not a readable Parquet file: {error}") from error
     # A table has every column in every row: what is null there is not told.

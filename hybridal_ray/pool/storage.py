@@ -201,15 +201,40 @@ def read_table(location: str, schema: pa.Schema | None = None, encoded: Sequence
     """
     content = read_bytes(location)
     try:
-        columns = (
-            None
-            if schema is None
-            else [name for name in pq.read_schema(pa.BufferReader(content)).names if name in schema.names]
-        )
-        table = pq.read_table(pa.BufferReader(content), columns=columns, read_dictionary=list(encoded))
-    except (pa.ArrowInvalid, OSError) as error:
+        found = pq.read_schema(pa.BufferReader(content))
+        columns = [name for name in found.names if schema is None or name in schema.names]
+        _refuse_twice(columns, location)
+        # A list or struct is no dictionary, and a column that is not there none either: both fail without their name.
+        flat = [name for name in encoded if name in columns and not pa.types.is_nested(found.field(name).type)]
+        table = parquet_table(content, columns, flat)
+    except (pa.ArrowException, OSError) as error:
         raise UserError(f"{location}: not a readable Parquet file: {error}") from error
     return table if schema is None else _conform(table, schema, location)
+
+
+def parquet_table(content: bytes, columns: Sequence[str] | None = None, encoded: Sequence[str] = ()) -> pa.Table:
+    """Reads a Parquet file that is in memory.
+
+    Not through `pyarrow.parquet.read_table`: its scanner lets go of the bytes on a thread of its own, sometime later,
+    and where the interpreter ends meanwhile, as after an error of the user's, the process aborts.
+
+    Args:
+        content: Of the file.
+        columns: To read, None for all; each there once.
+        encoded: Columns of text, there, to read as dictionaries.
+
+    Raises:
+        pa.ArrowException: It is damaged or no Parquet.
+        OSError: Likewise.
+    """
+    file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=list(encoded))
+    return file.read(columns=None if columns is None else list(columns))
+
+
+def _refuse_twice(names: Sequence[str], location: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{location}: column {name!r} is there {names.count(name)} times, expected once")
 
 
 def _conform(table: pa.Table, schema: pa.Schema, location: str) -> pa.Table:

@@ -111,6 +111,13 @@ def test_a_column_of_another_kind_is_named(tmp_path, name, values, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_column_that_is_there_twice_is_named(predictions, tmp_path):
+    file = str(tmp_path / "twice.parquet")
+    pq.write_table(predictions.append_column("score", predictions["score"]), file)
+    with pytest.raises(UserError, match=r"twice\.parquet: column 'score' is there 2 times, expected once"):
+        list(prediction_tables(file))
+
+
 @pytest.mark.parametrize("text", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
 def test_other_widths_of_text_and_numbers_are_read(predictions, tmp_path, text):
     """As pandas and polars write them: large strings, 64 bits, whole numbers as floats."""

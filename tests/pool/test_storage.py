@@ -151,6 +151,36 @@ def test_a_table_of_another_schema_names_the_column(tmp_path: Path, columns: dic
         storage.read_table(location, SCHEMA)
 
 
+ENCODED = pa.schema(
+    [pa.field("name", pa.dictionary(pa.int32(), pa.string()), nullable=False), pa.field("count", pa.int32())]
+)
+
+
+@pytest.mark.parametrize("names", [[1], [1.5], [["a"]], [{"a": "x"}], [None], None])
+def test_a_column_that_is_no_text_to_be_held_once_is_named(tmp_path: Path, names: list | None) -> None:
+    location = str(tmp_path / "table.parquet")
+    storage.write_table(location, pa.table({"count": [1]} | ({} if names is None else {"name": names})))
+    with pytest.raises(UserError, match=r"table\.parquet: column 'name'"):
+        storage.read_table(location, ENCODED, encoded=["name"])
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, None])
+def test_a_column_that_is_there_twice_is_named(tmp_path: Path, schema: pa.Schema | None) -> None:
+    location = str(tmp_path / "table.parquet")
+    columns = [pa.array(["a"]), pa.array([1]), pa.array([2])]
+    pq.write_table(pa.Table.from_arrays(columns, ["name", "count", "count"]), location)
+    with pytest.raises(UserError, match=r"table\.parquet: column 'count' is there 2 times, expected once"):
+        storage.read_table(location, schema)
+
+
+def test_no_scanner_reads_a_table_whose_bytes_are_pythons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its threads outlive the call, and abort an interpreter that ends: seldom enough that no exit code shows it."""
+    location = str(tmp_path / "table.parquet")
+    storage.write_table(location, pa.table({"name": ["a"], "count": [1]}))
+    monkeypatch.setattr(pq.ParquetDataset, "__init__", lambda *_, **__: pytest.fail("a scanner was made"))
+    assert storage.read_table(location).num_rows == storage.read_table(location, SCHEMA).num_rows == 1
+
+
 def test_files_below_are_found_at_any_depth(tmp_path: Path) -> None:
     for name in ("b.xml", "day/one/a.xml", "day/a.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
