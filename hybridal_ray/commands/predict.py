@@ -1,7 +1,9 @@
 """``hybridal predict``: a checkpoint over a pool or over plain video files."""
 
+import dataclasses
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +12,7 @@ import yaml
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.tables import Pool, Video
+from hybridal_ray.registry import nearest
 
 
 def predict(
@@ -35,6 +38,7 @@ def predict(
     from hybridal_ray.evaluation.predicting import predict_videos
     from hybridal_ray.pool.tables import load_pool
 
+    settings = detection_settings(setting or [])
     known = None if pool is None else load_pool(pool)
     videos, rates = _videos(known, split, video or [])
     if actors:
@@ -45,7 +49,7 @@ def predict(
         checkpoint,
         out,
         num_classes=None if known is None else len(known.classes),
-        settings=detection_settings(setting or []),
+        settings=settings,
         plan=ActorPlan(actors, cpus_per_actor, gpus_per_actor, device),
         progress=lambda done, total: print(f"{done} of {total} videos", file=sys.stderr),
     )
@@ -58,7 +62,39 @@ def detection_settings(overrides: list[str]) -> Any:
     """The thresholds of the section ``evaluation``, with some given as ``field=value``.
 
     Raises:
-        UserError: A field is not of the section, or its value not allowed.
+        UserError: A text is no ``field=value`` in YAML; or as in `checked_settings`.
+    """
+    values = {}
+    for override in overrides:
+        field, equals, _ = override.partition("=")
+        if not field or not equals:
+            raise UserError(f"--set {override}: expected FIELD=VALUE")
+        values[field] = yaml_value("--set", override)
+    return checked_settings("--set", values)
+
+
+def yaml_value(option: str, override: str) -> Any:
+    """What is behind the equals sign of ``field=value``; None where nothing is.
+
+    Raises:
+        UserError: It is not YAML.
+    """
+    try:
+        return yaml.safe_load(override.partition("=")[2])
+    except yaml.YAMLError as error:
+        problem = getattr(error, "problem", None) or "not readable"
+        raise UserError(f"{option} {override}: {problem}; expected a value in YAML") from error
+
+
+def checked_settings(option: str, values: Mapping[str, Any]) -> Any:
+    """The thresholds of the section ``evaluation``, with some given.
+
+    Args:
+        option: Which gave them, for the message.
+        values: By field.
+
+    Raises:
+        UserError: A field is none of the thresholds, or its value not allowed.
     """
     from pydantic import ValidationError
 
@@ -66,13 +102,17 @@ def detection_settings(overrides: list[str]) -> Any:
     from hybridal_ray.config_values import plain
     from hybridal_ray.evaluation.detecting import DetectionSettings
 
-    fields = dict(override.partition("=")[::2] for override in overrides)
+    known = sorted(field.name for field in dataclasses.fields(DetectionSettings))
+    for field in values:
+        if field not in known:
+            hint = nearest(field, known) or f", expected one of {', '.join(known)}"
+            raise UserError(f"{option} {field}: no such threshold of the section evaluation{hint}")
     try:
-        section = EvaluationConfig.model_validate({name: yaml.safe_load(value) for name, value in fields.items()})
+        section = EvaluationConfig.model_validate(values)
     except ValidationError as error:
         problem = error.errors()[0]
-        field = problem["loc"][0]
-        raise UserError(f"--set {field}={fields.get(str(field))}: {problem['msg']}") from error
+        field = str(problem["loc"][0])
+        raise UserError(f"{option} {field}={values[field]}: {problem['msg']}") from error
     return plain(DetectionSettings, section)
 
 

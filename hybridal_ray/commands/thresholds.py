@@ -6,9 +6,8 @@ import sys
 from typing import Annotated, Any
 
 import typer
-import yaml
 
-from hybridal_ray.commands.predict import detection_settings
+from hybridal_ray.commands.predict import checked_settings, detection_settings, yaml_value
 from hybridal_ray.errors import UserError
 
 BEST = 5
@@ -31,17 +30,18 @@ def thresholds(
     from hybridal_ray.evaluation.threshold_search import GRID, SPLIT, search_thresholds
     from hybridal_ray.pool.tables import load_pool
 
+    base = detection_settings(setting or [])
+    grid = dict(map(_values, try_values)) if try_values else GRID
     known = load_pool(pool)
     videos = known.usable_videos(SPLIT)
     if not videos:
         raise UserError(f"{pool}/videos.parquet: no video of split {SPLIT!r} has status 'ok'")
-    grid = dict(map(_values, try_values)) if try_values else GRID
     trials = search_thresholds(
         videos,
         known.tubes_of([video.video_id for video in videos]),
         known.classes,
         checkpoint,
-        base=detection_settings(setting or []),
+        base=base,
         grid=grid,
         metric=metric,
         device=device,
@@ -59,10 +59,9 @@ def thresholds(
 
 
 def _values(text: str) -> tuple[str, list[Any]]:
-    field, _, values = text.partition("=")
-    parsed = yaml.safe_load(values)
-    if not isinstance(parsed, list) or not parsed:
+    field = text.partition("=")[0]
+    values = yaml_value("--try", text)
+    if not isinstance(values, list) or not values:
         raise UserError(f"--try {text}: expected FIELD=[VALUE,…]")
-    for value in parsed:
-        detection_settings([f"{field}={value}"])  # refused now, not after the pass
-    return field, parsed
+    # As the section has them, such as 1 for true, and refused now, not after the pass.
+    return field, [getattr(checked_settings("--try", {field: value}), field) for value in values]

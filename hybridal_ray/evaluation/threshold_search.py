@@ -15,9 +15,11 @@ from hybridal_ray.evaluation.metrics import evaluate_predictions
 from hybridal_ray.pool.decoding import UnreadableVideo
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
 from hybridal_ray.pool.tables import Video
+from hybridal_ray.registry import nearest
 
 SPLIT = "val"
 METRIC = "video_map@0.5"
+_NOT_TO_CHOOSE_BY = ("videos", "truth_boxes", "truth_tubes", "intervals", "per_class")
 GRID: Mapping[str, Sequence[Any]] = {
     "mask_threshold": (0.3, 0.4, 0.5, 0.6),
     "link_iou": (0.1, 0.3),
@@ -60,7 +62,7 @@ def search_thresholds(
         checkpoint_dir: Written by `save_detector`.
         base: The settings that the grid does not name.
         grid: Values by field of `DetectionSettings`.
-        metric: What is to be great, a name of `hybridal_ray.evaluation.metrics.figures`.
+        metric: What decides, higher is better: a name of `hybridal_ray.evaluation.metrics.figures`.
         device: ``auto``, ``cpu`` or ``cuda``.
         batch_clips: Clips run at once.
         progress: Called with the videos done and all videos.
@@ -70,13 +72,15 @@ def search_thresholds(
 
     Raises:
         UserError: A video is of another split (thresholds fitted to the test split would falsify its figures), a
-            field is none of the settings, or the metric is not known.
+            field is none of the settings, the metric is not known, or the videos have no ground truth.
     """
     foreign = next((video for video in videos if video.split != SPLIT), None)
     if foreign is not None:
         raise UserError(
             f"{foreign.video_id} is of the split {foreign.split!r}: thresholds are searched on {SPLIT!r} alone"
         )
+    ids = [video.video_id for video in videos]
+    _check_metric(metric, truth, ids, classes)  # now, not after the pass
     candidates = list(_candidates(base, grid))
     tables: list[list[pa.Table]] = [[] for _ in candidates]
     place = choose_device(device)
@@ -90,14 +94,20 @@ def search_thresholds(
             found.append(pa.Table.from_pylist(prediction_rows(maps, video, candidate), PREDICTIONS_SCHEMA))
         if progress is not None:
             progress(number + 1, len(videos))
-    ids = [video.video_id for video in videos]
     trials = []
     for candidate, found in zip(candidates, tables, strict=True):
         metrics = evaluate_predictions(pa.concat_tables(found), truth, ids, classes, resamples=0)
-        if not isinstance(metrics.get(metric), float):
-            raise UserError(f"metric {metric!r} is none of the figures, expected one such as {METRIC!r}")
-        trials.append(Trial(candidate, metrics[metric]))
+        trials.append(Trial(candidate, metrics[metric] or 0.0))  # None, of no actor found, is the worst
     return sorted(trials, key=lambda trial: -trial.value)
+
+
+def _check_metric(metric: str, truth: pa.Table, video_ids: Sequence[str], classes: Sequence[str]) -> None:
+    """Asks the figures of no predictions at all, which have the same names."""
+    figures = evaluate_predictions(PREDICTIONS_SCHEMA.empty_table(), truth, video_ids, classes, resamples=0)
+    known = [name for name in figures if name not in _NOT_TO_CHOOSE_BY]
+    if metric not in known:
+        hint = nearest(metric, known) or f", expected one such as {METRIC!r}"
+        raise UserError(f"metric {metric!r} is none of the figures{hint}")
 
 
 def _candidates(base: DetectionSettings, grid: Mapping[str, Sequence[Any]]) -> Iterator[DetectionSettings]:

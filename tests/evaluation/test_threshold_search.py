@@ -55,5 +55,13 @@ def test_other_splits_are_refused(search, split):
 def test_unknown_names_are_refused(search):
     with pytest.raises(UserError, match="mask: no such setting"):
         search(grid={"mask": (0.5,)})
-    with pytest.raises(UserError, match="metric 'map' is none of the figures"):
-        search(grid={"mask_threshold": (0.7,)}, metric="map")
+    told = []
+    for metric in ("map", "videos", "per_class"):
+        with pytest.raises(UserError, match=f"metric '{metric}' is none of the figures"):
+            search(grid={"mask_threshold": (0.7,)}, metric=metric, progress=lambda *done: told.append(done))
+    assert not told  # before the pass
+
+
+def test_settings_that_find_nobody_are_the_worst_by_a_figure_that_needs_somebody(search):
+    trials = search(grid={"mask_threshold": (0.99999, 0.7)}, metric="tube_class_accuracy")
+    assert [(trial.settings.mask_threshold, trial.value) for trial in trials] == [(0.7, 1.0), (0.99999, 0.0)]
