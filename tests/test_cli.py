@@ -114,7 +114,9 @@ def test_pools_are_written_to_uris(hybridal, tmp_path: Path, monkeypatch: pytest
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(b"nothing that can be read")
     folders = ("--videos", "videos", "--masks", "masks", "--groups", "groups.json")
-    assert hybridal("ingest", "jhmdb-21", *folders, "--out", jhmdb.as_uri())[0] == 0
+    code, out, _ = hybridal("ingest", "jhmdb-21", *folders, "--out", jhmdb.as_uri())
+    assert code == 0
+    assert "note: 2 of 2 videos are unreadable: walk/a (" in out
     assert [load_pool(str(root)).name for root in (demo, jhmdb)] == ["demo", "jhmdb_21"]
     names = {file.name for file in tmp_path.iterdir()}
     assert names == {"elsewhere", "groups.json", "masks", "videos"}

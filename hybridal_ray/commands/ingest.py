@@ -9,6 +9,9 @@ from hybridal_ray.commands.telling import progress_bar, tell_pool
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.formats.annotations import Annotations
+from hybridal_ray.pool.tables import Pool
+
+TOLD = 3
 
 ingest = typer.Typer(no_args_is_help=True, help="Make a pool of videos and labels in a format of the field.")
 
@@ -54,7 +57,7 @@ def jhmdb_21(
             split=split,
             progress=progress,
         )
-    tell_pool(pool, as_json)
+    tell_pool(pool, as_json, _unusable(pool))
 
 
 @ingest.command("ucf101-24")
@@ -219,6 +222,18 @@ def frames(
         cvat(annotations, out, videos=frames, fps=fps, name=name, as_json=as_json)
     else:
         label_studio(annotations, out, videos=frames, fps=fps, name=name, as_json=as_json)
+
+
+def _unusable(pool: Pool) -> list[str]:
+    """A sentence for the videos of each status but ``ok``, and why the first of them are of it."""
+    notes = []
+    rows = pool.videos.select(["video_id", "status", "reason"]).to_pylist()
+    for status in ("missing", "unreadable"):
+        found = [f"{row['video_id']} ({row['reason']})" for row in rows if row["status"] == status]
+        if found:
+            told = ", ".join(found[:TOLD]) + (", …" if len(found) > TOLD else "")
+            notes.append(f"{len(found)} of {len(rows)} videos are {status}: {told}")
+    return notes
 
 
 def _splits(train: str | None, val: str | None, test: str | None) -> dict[str, str]:

@@ -153,6 +153,9 @@ def test_a_plain_folder_is_a_pool_without_labels(videos: Path) -> None:
     assert {video.video_id: video.group for video in grouped.videos}["sub/a.b"] == "sub"
     pool = assemble(videos, *listed.videos).pool
     assert pool.tubes.num_rows == 0
+    assert assemble(videos, *listed.videos).notes == [
+        "1 of 3 videos cannot be decoded: broken"
+    ]  # nobody annotated them
     for wrong in ([], ["run", "run"]):
         with pytest.raises(UserError, match="--classes"):
             list_videos(MediaFolder(str(videos)), wrong)

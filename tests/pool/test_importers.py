@@ -131,6 +131,11 @@ def test_ucf_lists_of_strangers_are_refused(tmp_path: Path) -> None:
         ucf(tmp_path, pyannot(), tests="Surfing/v_x\n")
 
 
+def test_ucf_lists_without_a_video_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"testlist01\.txt: names no video, expected the test videos"):
+        ucf(tmp_path, pyannot(), tests=" \n\n")
+
+
 @pytest.mark.data
 def test_ucf_counts_are_those_of_its_authors(hybridal_data: Path) -> None:
     folder = hybridal_data / "ucf101_24"

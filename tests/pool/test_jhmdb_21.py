@@ -236,6 +236,9 @@ def test_wrong_folders_are_named(folders: Folders, tmp_path: Path) -> None:
         ingest_jhmdb_21(folders.masks, folders.masks, folders.groups, **arguments)
     with pytest.raises(UserError, match="absent: no such folder, expected the masks"):
         ingest_jhmdb_21(folders.videos, tmp_path / "absent", folders.groups, **arguments)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"empty: holds no <class>/<clip>\.mat"):
+        ingest_jhmdb_21(folders.videos, tmp_path / "empty", folders.groups, **arguments)
     with pytest.raises(UserError, match=r"absent\.json: no such file"):
         ingest_jhmdb_21(folders.videos, folders.masks, tmp_path / "absent.json", **arguments)
 

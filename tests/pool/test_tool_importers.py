@@ -83,6 +83,16 @@ def test_cvat_actions_may_be_an_attribute_that_changes(tmp_path: Path) -> None:
     assert set(boxes_of(found, "v", FACTS)) == {("0", "stand", 1), ("0", "stand", 2), ("0", "walk", 3)}
 
 
+def test_cvat_an_attribute_that_no_box_has_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    inner = '<attribute name="action">walk</attribute><attribute name="age">9</attribute>'
+    message = r"--class-attribute: no box or mask of .*labels\.xml has an attribute 'actoin'; "
+    with pytest.raises(UserError, match=message + "expected one of action, age; did you mean 'action'"):
+        cvat(tmp_path, f'<track label="run">{box(1, inner=inner)}</track>', class_attribute="actoin")
+    with pytest.raises(UserError, match=message + "they have none at all"):
+        cvat(tmp_path, f'<track label="run">{box(1)}</track>', class_attribute="actoin")
+    assert len(cvat(tmp_path, "", class_attribute="actoin").videos) == 1  # nobody is there, doing anything
+
+
 def test_cvat_masks_are_read_row_by_row(tmp_path: Path) -> None:
     mask = '<mask frame="29" outside="0" rle="1, 2, 3" left="4" top="5" width="3" height="2"/>'
     found = cvat(tmp_path, f'<track label="run">{mask}</track>')
@@ -272,6 +282,12 @@ def test_label_studio_files_that_are_malformed_are_refused_by_place(tmp_path: Pa
     with pytest.raises(UserError, match=why) as caught:
         read_label_studio(str(tmp_path / "labels.json"))
     assert "labels.json" in str(caught.value)
+
+
+def test_label_studio_folders_without_a_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "labels.xml").write_text("<annotations/>")
+    with pytest.raises(UserError, match=rf"{tmp_path}: holds no \.json file"):
+        read_label_studio(str(tmp_path))
 
 
 @pytest.mark.data

@@ -156,9 +156,10 @@ def _row(video: AnnotatedVideo, found: _Seen) -> dict[str, Any]:
 def _absences(videos: Sequence[AnnotatedVideo], seen: Sequence[_Seen]) -> list[str]:
     """One sentence for all missing videos, one for all unreadable ones."""
     notes = []
+    what = "annotated videos" if _may_have_labels(videos) else "videos"
     for status, how in (("missing", "are not in the folder of videos"), ("unreadable", "cannot be decoded")):
         names = [video.video_id for video, found in zip(videos, seen, strict=True) if found.status == status]
         if names:
             told = ", ".join(names[:NAMES_TOLD]) + (", …" if len(names) > NAMES_TOLD else "")
-            notes.append(f"{len(names)} of {len(videos)} annotated videos {how}: {told}")
+            notes.append(f"{len(names)} of {len(videos)} {what} {how}: {told}")
     return notes

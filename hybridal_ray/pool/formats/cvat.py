@@ -22,6 +22,7 @@ from hybridal_ray.pool.formats.keyframes import Keyframes
 from hybridal_ray.pool.formats.media import without_suffix
 from hybridal_ray.pool.masks import encode_mask
 from hybridal_ray.pool.untrusted import inner_path, parse_xml, parse_xml_content
+from hybridal_ray.registry import nearest
 
 MAX_FRAMES = 1 << 24  # of a task: more than six days at 30 frames a second
 INTERPOLATIONS = ("auto", "always", "never")
@@ -94,7 +95,8 @@ def read_cvat(
             tracks that have a shape on most frames between their first and last are taken as spelled out.
 
     Raises:
-        UserError: A file is absent, hostile or malformed, two files are of the same video, or there is no such split.
+        UserError: A file is absent, hostile or malformed, two files are of the same video, there is no such split, or
+            no shape has the attribute.
     """
     check_split(split)
     if interpolate not in INTERPOLATIONS:
@@ -104,7 +106,18 @@ def read_cvat(
     if not files:
         raise UserError(f"{location}: holds no .xml file")
     tasks = [_read_task(parse_xml(file), file) for file in files]
+    if class_attribute is not None:
+        _check_attribute(class_attribute, tasks, location)
     return _annotations(tasks, split, class_attribute, interpolate)
+
+
+def _check_attribute(name: str, tasks: Sequence[_Task], location: str) -> None:
+    """Mistyped, it would leave every box with the class of its label, without a word."""
+    shapes = [shape for task in tasks for track in task.tracks for shape in track.shapes]
+    known = sorted({attribute for shape in shapes for attribute in shape.attributes})
+    if shapes and name not in known:
+        expected = f"expected one of {', '.join(known)}{nearest(name, known)}" if known else "they have none at all"
+        raise UserError(f"--class-attribute: no box or mask of {location} has an attribute {name!r}; {expected}")
 
 
 def read_cvat_content(content: bytes, location: str) -> Annotations:

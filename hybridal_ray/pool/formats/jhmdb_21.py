@@ -100,6 +100,8 @@ def ingest_jhmdb_21(
     clips = _read_groups(groups, videos, classes)
     if not masks.is_dir():
         raise UserError(f"{masks}: no such folder, expected the masks, <class>/<clip>.mat")
+    if not any(masks.glob("*/*.mat")):
+        raise UserError(f"{masks}: holds no <class>/<clip>.mat")
     if official is None:
         by_source = split_by_source(
             [clip.action for clip in clips], [clip.source for clip in clips], test_fraction, seed

@@ -53,6 +53,8 @@ def read_label_studio(
     if labelled not in ("all", "boxes"):
         raise UserError(f"--labelled: found {labelled!r}, expected all or boxes")
     files = storage.files_below(location, suffix=".json") if storage.is_directory(location) else [location]
+    if not files:
+        raise UserError(f"{location}: holds no .json file")
     tasks: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for file in files:
         for number, task in enumerate(_tasks(parse_json(file), file)):

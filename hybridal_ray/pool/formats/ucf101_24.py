@@ -38,10 +38,12 @@ def read_ucf101_24(annotations: str, test_list: str) -> Annotations:
         test_list: Names of the test videos, ``<Class>/<video>`` a line; all others are for training.
 
     Raises:
-        UserError: A file is absent, hostile or malformed, or the list names a video without annotations.
+        UserError: A file is absent, hostile or malformed, or the list names no video, or one without annotations.
     """
     videos = _from_mat(annotations) if annotations.endswith(".mat") else _from_pickle(annotations)
     tests = _read_list(test_list)
+    if not tests:
+        raise UserError(f"{test_list}: names no video, expected the test videos, <Class>/<video> a line")
     if strangers := sorted(tests - videos.keys()):
         raise UserError(
             f"{test_list}: {len(strangers)} videos, such as {strangers[0]!r}, are not annotated in {annotations}"
