@@ -8,7 +8,8 @@ characters they hold; how a store is reached is told by its usual environment va
 import json
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -39,7 +40,7 @@ def filesystem(location: str) -> tuple[pafs.FileSystem, str]:
     """The file system that a location lies on, and its path there.
 
     Raises:
-        UserError: The scheme is not known to PyArrow.
+        UserError: The scheme is not known to PyArrow, or the store cannot be reached.
     """
     if not is_uri(location):
         return pafs.LocalFileSystem(), os.path.abspath(location)
@@ -47,31 +48,54 @@ def filesystem(location: str) -> tuple[pafs.FileSystem, str]:
     # A space is no URI, and all behind a # or ? would be cut off; file:// URIs are percent-encoded by custom.
     escaped = quote(key, safe="/:@%" if scheme == "file" else "/:@")
     try:
-        return pafs.FileSystem.from_uri(f"{scheme}://{escaped}")
+        with _reaching(location):
+            return pafs.FileSystem.from_uri(f"{scheme}://{escaped}")
     except (pa.ArrowInvalid, ValueError) as error:
         raise UserError(f"{location}: {error}") from error
 
 
-def exists(location: str) -> bool:
-    """Whether a file or directory is there."""
+@contextmanager
+def _reaching(location: str) -> Iterator[None]:
+    """Tells of storage that fails in one line; the cause stays, by which another try is known to be worth it."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{location}: cannot be reached: {' '.join(str(error).split())}") from error
+
+
+def _info(location: str) -> pafs.FileInfo:
     system, path = filesystem(location)
-    return system.get_file_info(path).type != pafs.FileType.NotFound
+    with _reaching(location):
+        return system.get_file_info(path)
+
+
+def _files_in(location: str, *, recursive: bool) -> list[pafs.FileInfo]:
+    """The files of a directory; none when it does not exist."""
+    system, path = filesystem(location)
+    with _reaching(location):
+        found = system.get_file_info(pafs.FileSelector(path, allow_not_found=True, recursive=recursive))
+    return [info for info in found if info.type == pafs.FileType.File]
+
+
+def exists(location: str) -> bool:
+    """Whether a file or directory is there.
+
+    Raises:
+        UserError: Here as in all that follow: the place cannot be reached.
+    """
+    return _info(location).type != pafs.FileType.NotFound
 
 
 def list_files(location: str, suffix: str = "") -> list[str]:
     """The files directly inside a directory, by name; none when the directory does not exist."""
-    system, path = filesystem(location)
-    selector = pafs.FileSelector(path, allow_not_found=True)
-    names = [info.base_name for info in system.get_file_info(selector) if info.type == pafs.FileType.File]
-    return [join(location, name) for name in sorted(names) if name.endswith(suffix)]
+    names = sorted(info.base_name for info in _files_in(location, recursive=False))
+    return [join(location, name) for name in names if name.endswith(suffix)]
 
 
 def list_tree(location: str) -> list[str]:
     """The files at any depth inside a directory, as paths relative to it, sorted; none when there is no directory."""
-    system, path = filesystem(location)
-    selector = pafs.FileSelector(path, allow_not_found=True, recursive=True)
-    start = len(path.rstrip("/")) + 1
-    return sorted(info.path[start:] for info in system.get_file_info(selector) if info.type == pafs.FileType.File)
+    start = len(filesystem(location)[1].rstrip("/")) + 1
+    return sorted(info.path[start:] for info in _files_in(location, recursive=True))
 
 
 def files_below(location: str, suffix: str = "") -> list[str]:
@@ -81,8 +105,7 @@ def files_below(location: str, suffix: str = "") -> list[str]:
 
 def is_directory(location: str) -> bool:
     """Whether a directory is there."""
-    system, path = filesystem(location)
-    return system.get_file_info(path).type == pafs.FileType.Directory
+    return _info(location).type == pafs.FileType.Directory
 
 
 def size_of(location: str) -> int:
@@ -91,8 +114,7 @@ def size_of(location: str) -> int:
     Raises:
         UserError: There is no such file.
     """
-    system, path = filesystem(location)
-    info = system.get_file_info(path)
+    info = _info(location)
     if info.type != pafs.FileType.File:
         raise UserError(f"{location}: no such file")
     return int(info.size)
@@ -100,8 +122,7 @@ def size_of(location: str) -> int:
 
 def state_of(location: str) -> tuple[int, int]:
     """Bytes of a file and when it was last changed, in nanoseconds; (-1, -1) where there is none."""
-    system, path = filesystem(location)
-    info = system.get_file_info(path)
+    info = _info(location)
     return (int(info.size), int(info.mtime_ns or 0)) if info.type == pafs.FileType.File else (-1, -1)
 
 

@@ -1,5 +1,6 @@
 """Oracles: the bytes and rows that were written; Python's own file functions."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
+from hybridal_ray.storage_patience import may_pass
 
 
 @given(parts=st.lists(st.text("abc.", min_size=1, max_size=4), min_size=1, max_size=3))
@@ -89,6 +91,42 @@ def test_file_uris_are_percent_encoded(tmp_path: Path) -> None:
 def test_an_unknown_scheme_is_named() -> None:
     with pytest.raises(UserError, match="nowhere://bucket/key"):
         storage.exists("nowhere://bucket/key")
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        storage.exists,
+        storage.is_directory,
+        storage.size_of,
+        storage.state_of,
+        storage.list_files,
+        storage.list_tree,
+        storage.read_bytes,
+    ],
+)
+@pytest.mark.parametrize("when", ["found", "asked"])
+def test_a_store_that_cannot_be_reached_is_told_in_one_line_and_is_worth_another_try(
+    monkeypatch: pytest.MonkeyPatch, look: Callable[[str], object], when: str
+) -> None:
+    class Gone(pafs.LocalFileSystem):
+        def get_file_info(self, _: object) -> None:
+            raise OSError("no\nanswer")
+
+        def open_input_stream(self, _: object) -> None:
+            raise OSError("no answer")
+
+    class Stores:
+        @staticmethod
+        def from_uri(_: str) -> tuple[pafs.FileSystem, str]:
+            if when == "found":
+                raise OSError("no\nanswer")
+            return Gone(), "bucket/key"
+
+    monkeypatch.setattr(pafs, "FileSystem", Stores)
+    with pytest.raises(UserError, match=r"^s3://bucket/key: cannot be (reached|read): no answer$") as caught:
+        look("s3://bucket/key")
+    assert may_pass(caught.value)
 
 
 def test_list_files_gives_files_by_name_and_no_folders(tmp_path: Path) -> None:
