@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from hybridal_ray import __version__
 from hybridal_ray.commands.check import check
 from hybridal_ray.commands.compare import compare
 from hybridal_ray.commands.evaluate import evaluate
@@ -44,8 +45,18 @@ def main() -> None:
         sys.exit(2)
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"hybridal {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _about() -> None:
+def _about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
     """Which frames of which videos to label next."""
 
 

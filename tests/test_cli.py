@@ -1,5 +1,6 @@
 """The command line: what it prints is compared with what the package says of the same pool and run."""
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -35,6 +36,10 @@ def test_help_names_every_command(hybridal) -> None:
     for command in ("demo-pool", "ingest", "run", "status"):
         assert command in out
     assert "jhmdb-21" in hybridal("ingest", "--help")[1]
+
+
+def test_the_version_is_that_of_the_installed_package(hybridal) -> None:
+    assert hybridal("--version") == (0, f"hybridal {importlib.metadata.version('hybridal-ray')}\n", "")
 
 
 def test_the_installed_command_starts() -> None:

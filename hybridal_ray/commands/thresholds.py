@@ -22,7 +22,9 @@ def thresholds(
     setting: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="What is not searched.")
     ] = None,
-    metric: Annotated[str, typer.Option(help="What is to be great.")] = "video_map@0.5",
+    metric: Annotated[
+        str, typer.Option(help="Figure to choose the thresholds by; higher is better.")
+    ] = "video_map@0.5",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
