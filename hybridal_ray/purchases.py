@@ -59,7 +59,13 @@ class Purchases:
                     "by latents, as typiclust does, and frames that need no scores (start_options: "
                     "{frames: equidistant})"
                 )
-            return self._keep(START, selection)
+            kept = self._keep(START, selection)
+            if not kept["frames"]:
+                bound = f"budget.max_{kept['bounded_by']}"
+                raise UserError(
+                    f"{bound}: found {getattr(budget, bound[7:])}, which buys no first batch; expected more"
+                )
+            return kept
 
         self._run.stage(START, "select", pick)
         self.label(START)

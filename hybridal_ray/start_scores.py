@@ -30,7 +30,7 @@ from hybridal_ray.scoring.appearance import describe_pool
 from hybridal_ray.scoring.pool_scorer import score_pool
 from hybridal_ray.scoring.shortcuts import Shortcuts
 from hybridal_ray.selection.score_batches import ScoreBatches, ScoreParts, ScoreTable
-from hybridal_ray.selection.strategies import build_strategy
+from hybridal_ray.selection.strategies import START_FIELDS, build_strategy
 from hybridal_ray.training.first_weights import pretrained_weights
 
 PRETRAINED = "pretrained"
@@ -53,7 +53,7 @@ def check_start(config: Config) -> bool:
         UserError: It cannot be built, or needs latents and the configuration names none, or none that are there.
     """
     selection = config.selection
-    if not build_strategy(selection.start_strategy, selection.start_options, start=True).needs_scores:
+    if not build_strategy(selection.start_strategy, selection.start_options, fields=START_FIELDS).needs_scores:
         return False
     named = selection.start_latents
     if named is None:

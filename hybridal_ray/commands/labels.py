@@ -1,6 +1,7 @@
 """``hybridal labels …``: labels from people come in, and show where they came from."""
 
 import json
+import shlex
 from typing import Annotated
 
 import typer
@@ -61,7 +62,7 @@ def pull(run: RunRoot, as_json: AsJson = False) -> None:
         if delivery is None:
             raise UserError(
                 f"oracle.name is {config.oracle.name!r}, whose answers come in files: "
-                f"`hybridal labels import {run} FILE`"
+                f"`hybridal labels import {shlex.quote(run)} FILE`"
             )
         told.append(bring_in(store, pool, delivery).as_json())
     _tell(store.root, told, as_json)

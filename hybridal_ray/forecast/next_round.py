@@ -20,6 +20,7 @@ from hybridal_ray.run_store import RunStore
 from hybridal_ray.scoring.pool_part import seeded_part
 from hybridal_ray.selection.strategies import build_strategy
 from hybridal_ray.stopping.end_file import read_end
+from hybridal_ray.stopping.rounds_done import RoundsDone
 from hybridal_ray.video_rows import VideoRows
 
 
@@ -81,7 +82,7 @@ def forecast_next_round(config: Config, pool: Pool) -> Forecast:
     if not len(labels):
         notes.insert(0, ASSUMPTION)
     end = read_end(store.root)
-    if end is not None:
+    if end is not None and (end.criterion != RoundsDone.name or end.round + 1 >= config.rounds):
         notes.insert(0, f"the run has ended, by {end.criterion}: this is what another round would cost")
     return Forecast(index, to_label, stages, sum(stage.seconds or 0.0 for stage in stages), asks_for, notes)
 

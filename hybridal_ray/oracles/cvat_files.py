@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import zipfile
 from typing import Any
 from xml.etree import ElementTree
@@ -39,7 +40,8 @@ class CvatFileOracle:
         return (
             f"make a project in CVAT with the labels of {labels_file} (Raw), import the data set {archive} there as "
             f"'CVAT 1.1', annotate, export the task as 'CVAT for images 1.1', and bring it back "
-            f"with `hybridal labels import {request.run} FILE`; clips are in {storage.join(request.directory, 'clips')}"
+            f"with `hybridal labels import {shlex.quote(request.run)} FILE`; "
+            f"clips are in {storage.join(request.directory, 'clips')}"
         )
 
     def fetch(self, request: Request) -> Delivery | None:

@@ -1,6 +1,7 @@
 """Requests that people take from a directory, and answers that they bring in files."""
 
 import json
+import shlex
 from typing import Any
 
 from hybridal_ray.oracles.interface import Delivery
@@ -33,12 +34,12 @@ class FileOracle:
         """See `WaitingOracle.send`."""
         template = storage.join(request.directory, TEMPLATE)
         if not storage.exists(template):
-            guide = GUIDE.format(run=request.run)
+            guide = GUIDE.format(run=shlex.quote(request.run))
             storage.write_bytes(storage.join(request.directory, "README.txt"), guide.encode())
             storage.write_bytes(template, (json.dumps(answers_template(request), indent=1) + "\n").encode())
         return (
             f"fill in {template} (README.txt beside it tells how) and bring it back with "
-            f"`hybridal labels import {request.run} FILE`"
+            f"`hybridal labels import {shlex.quote(request.run)} FILE`"
         )
 
     def fetch(self, request: Request) -> Delivery | None:

@@ -36,6 +36,12 @@ from hybridal_ray.selection.uncertain_videos import (
 FIELDS = ("selection.strategy", "selection.options")
 START_FIELDS = ("selection.start_strategy", "selection.start_options")
 
+
+def inside_of(option: str) -> tuple[str, str]:
+    """The fields of a strategy that is named by an option of another."""
+    return f"selection.options.{option}", f"selection.options.{option}_options"
+
+
 VIDEO_RULES: Mapping[str, Callable[..., VideoRule]] = {
     "badge": BadgeVideos,
     "clusters": ClusterVideos,
@@ -87,7 +93,8 @@ def scheduled(
     Raises:
         UserError: One of the strategies cannot be built, or see `Scheduled`.
     """
-    early, late = build_strategy(first, first_options or {}), build_strategy(then, then_options or {})
+    early = build_strategy(first, first_options or {}, fields=inside_of("first"))
+    late = build_strategy(then, then_options or {}, fields=inside_of("then"))
     return Scheduled(early, late, until_frames=until_frames, until_round=until_round)
 
 
@@ -112,19 +119,19 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
 }
 
 
-def build_strategy(name: str, options: Mapping[str, Any], *, start: bool = False) -> Strategy:
+def build_strategy(name: str, options: Mapping[str, Any], *, fields: tuple[str, str] = FIELDS) -> Strategy:
     """Builds a strategy.
 
     Args:
         name: Registered name or dotted path.
         options: Keyword arguments of its constructor.
-        start: Whether it is the one of the first batch, whose fields a message then names.
+        fields: Of the configuration, where name and options stand; a message names them.
 
     Raises:
         UserError: The name is unknown, or an option is; the message names the option and those there are. Or what was
             built is no strategy.
     """
-    named, options_named = START_FIELDS if start else FIELDS
+    named, options_named = fields
     constructor = resolve(name, STRATEGIES, field=named)
     strategy: Strategy = _build(constructor, name, options, options_named)
     for attribute in ("needs_scores", "needs_videos", "select"):

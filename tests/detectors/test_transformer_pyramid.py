@@ -41,7 +41,7 @@ def test_without_the_library_the_way_to_install_it_is_told(monkeypatch: pytest.M
         return real_import(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", no_transformers)
-    with pytest.raises(UserError, match=r"No module named .* pip install hybridal-ray\[transformers\]"):
+    with pytest.raises(UserError, match=r"No module named .* pip install -c constraints.txt '\.\[transformers\]'"):
         build_detector(spec())
 
 

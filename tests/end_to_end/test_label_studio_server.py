@@ -29,7 +29,7 @@ def server(root: Path) -> Iterator[LocalServer]:
     executable = os.environ.get(EXECUTABLE_VARIABLE)
     if executable is None:
         pytest.skip(f"{EXECUTABLE_VARIABLE} is not set: it names the executable of an installed Label Studio")
-    pytest.importorskip("label_studio_sdk", reason="pip install 'hybridal-ray[label-studio]' brings the SDK")
+    pytest.importorskip("label_studio_sdk", reason="pip install -c constraints.txt '.[label-studio]' brings the SDK")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

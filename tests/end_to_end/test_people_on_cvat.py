@@ -17,7 +17,7 @@ from hybridal_ray.pool import ledger
 from hybridal_ray.pool.tables import Pool, load_pool
 from hybridal_ray.requests.request import Request
 
-pytest.importorskip("cvat_sdk", reason="pip install 'hybridal-ray[cvat]' brings the SDK")
+pytest.importorskip("cvat_sdk", reason="pip install -c constraints.txt '.[cvat]' brings the SDK")
 
 
 def draw(server: MisbehavingCvat, asked: Request, truth: Pool, scratch: Path) -> None:

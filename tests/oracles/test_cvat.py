@@ -27,7 +27,7 @@ from hybridal_ray.pool.ledger import LABELS_SCHEMA
 from hybridal_ray.requests.pictures import encode_film, encode_png, film_frame
 from hybridal_ray.requests.request import KnownBox, Request
 
-pytest.importorskip("cvat_sdk", reason="pip install 'hybridal-ray[cvat]' brings the SDK")
+pytest.importorskip("cvat_sdk", reason="pip install -c constraints.txt '.[cvat]' brings the SDK")
 
 IMAGES = [f"0000002_{ID}-00000.png", f"0000005_{ID}-00001.png"]
 NAMES = [f"a [{ID}-video-000-1]", f"b [{ID}-video-001-1]"]
@@ -269,7 +269,7 @@ def test_no_sdk_is_one_clear_sentence(server: MisbehavingCvat, monkeypatch: pyte
         return known(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without_sdk)
-    with pytest.raises(UserError, match=r"pip install 'hybridal-ray\[cvat\]'"):
+    with pytest.raises(UserError, match=r"pip install -c constraints.txt '\.\[cvat\]'"):
         oracle_of(server)
 
 

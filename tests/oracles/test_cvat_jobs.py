@@ -21,7 +21,7 @@ from hybridal_ray.pool.ledger import LABELS_SCHEMA
 from hybridal_ray.requests.pictures import encode_film, encode_png, film_frame
 from hybridal_ray.requests.request import Request
 
-pytest.importorskip("cvat_sdk", reason="pip install 'hybridal-ray[cvat]' brings the SDK")
+pytest.importorskip("cvat_sdk", reason="pip install -c constraints.txt '.[cvat]' brings the SDK")
 
 ANNA, BEN = ({"id": 3, "username": name, "url": "", "first_name": "", "last_name": ""} for name in ("anna", "ben"))
 WAVE, KICK, NO_ACTOR, CANNOT_TELL = 100, 101, 102, 103  # as the server numbers labels

@@ -24,7 +24,7 @@ from hybridal_ray.oracles.label_studio_project import label_config, project_titl
 from hybridal_ray.pool.ledger import LABELS_SCHEMA
 from hybridal_ray.requests.request import Request
 
-pytest.importorskip("label_studio_sdk", reason="pip install 'hybridal-ray[label-studio]' brings the SDK")
+pytest.importorskip("label_studio_sdk", reason="pip install -c constraints.txt '.[label-studio]' brings the SDK")
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_no_sdk_is_one_clear_sentence(
         return known(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without_sdk)
-    with pytest.raises(UserError, match=r"pip install 'hybridal-ray\[label-studio\]'"):
+    with pytest.raises(UserError, match=r"pip install -c constraints.txt '\.\[label-studio\]'"):
         oracle_of(server, asked)
 
 

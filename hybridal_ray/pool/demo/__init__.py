@@ -5,6 +5,6 @@ Clips come in groups cut from one source, scenes are long-tailed, and boxes move
 
 from hybridal_ray.pool.demo.difficulty import DemoDifficulty
 from hybridal_ray.pool.demo.sources import scene_of, scene_of_group
-from hybridal_ray.pool.demo.writing import demo_tables, generate_demo_pool
+from hybridal_ray.pool.demo.writing import NAME, demo_tables, generate_demo_pool
 
-__all__ = ["DemoDifficulty", "demo_tables", "generate_demo_pool", "scene_of", "scene_of_group"]
+__all__ = ["NAME", "DemoDifficulty", "demo_tables", "generate_demo_pool", "scene_of", "scene_of_group"]

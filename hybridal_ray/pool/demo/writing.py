@@ -20,7 +20,7 @@ from hybridal_ray.pool.demo.sources import PlannedClip, draw_source, plan_clips
 from hybridal_ray.pool.demo.staging import FRAME_RATE, FRAME_SIZE, Staging, stage_clip
 from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, save_pool
 
-_NAME = "demo"
+NAME = "demo"
 _WORKERS = 2  # threads: NumPy and the encoder release the interpreter's lock most of the time
 _DEFAULT = DemoDifficulty()
 
@@ -64,7 +64,7 @@ def demo_tables(root: str, *, videos: int, seed: int, difficulty: DemoDifficulty
         tube_rows += _tube_rows(planned, staging)
     return Pool(
         root=root,
-        name=_NAME,
+        name=NAME,
         classes=CLASSES,
         videos=pa.Table.from_pylist(video_rows, VIDEOS_SCHEMA),
         tubes=pa.Table.from_pylist(tube_rows, TUBES_SCHEMA),
@@ -92,7 +92,7 @@ def encode_h264(frames: npt.NDArray[np.uint8], rate: int) -> bytes:
 def _refuse_to_overwrite(root: str) -> None:
     """Stops before a pool that is not a demo pool is overwritten."""
     location = storage.join(root, "pool.json")
-    if storage.exists(location) and (found := storage.read_json(location).get("name")) != _NAME:
+    if storage.exists(location) and (found := storage.read_json(location).get("name")) != NAME:
         raise UserError(f"{location}: the pool {found!r} is there already, expected no pool or a demo pool")
 
 
