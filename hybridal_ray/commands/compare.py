@@ -41,8 +41,9 @@ def compare(
     if report_only:
         raise UserError(f"--report-only: expected the file of a comparison (.yaml), found {what[0]!r}")
     from hybridal_ray.comparison.report import report_on_runs, write
+    from hybridal_ray.report import run_report
 
-    report = report_on_runs(what, metrics or METRICS)
+    report = report_on_runs(what, metrics or METRICS, lambda root: run_report(root).state)
     if out is not None:
         write(report, out)
     _tell(report, as_json)

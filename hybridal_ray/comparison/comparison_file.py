@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model_validator
 
+from hybridal_ray.comparison.metric_names import check_metrics
 from hybridal_ray.config import Config, load_config
 from hybridal_ray.config_files import locate_below, read_override, read_tree
 from hybridal_ray.config_sections import Section
@@ -62,7 +63,9 @@ class Comparison(Section):
     """A comparison of arms over seeds, each arm of each seed an ordinary run."""
 
     name: str = Field(description="Of the comparison and of its MLflow experiment; the file's name where not given.")
-    root: str = Field("~/hybridal", description="Directory or URI that relative paths are taken from.")
+    root: str = Field(
+        "~/hybridal", description="Directory or URI that relative paths are taken from; the base run's where not given."
+    )
     out: str = Field(description="Directory or URI of the comparison; comparisons/<name> where not given.")
     config: str = Field(description="YAML file of the base run; a relative path is taken from this file's folder.")
     overrides: Overrides = Field((), description="Of the base run, for every arm.")
@@ -76,7 +79,9 @@ class Comparison(Section):
     metrics: tuple[str, ...] = Field(
         ("frame_map@0.5", "video_map@0.5"), min_length=1, description="Names in evaluate/metrics.json."
     )
-    targets: tuple[float, ...] = Field((0.90, 0.95, 0.97), description="Shares of full supervision's figure.")
+    targets: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (0.90, 0.95, 0.97), description="Shares of full supervision's figure, in (0, 1]."
+    )
     at_percent: tuple[float, ...] = Field((5.0,), description="Budgets, in % of the frames, that are reported on.")
     ray: bool = Field(True, description="Runs are Ray tasks; false runs one after another in this process.")
     cpus_per_run: float = Field(1, gt=0)
@@ -100,6 +105,10 @@ class Comparison(Section):
                 raise ValueError(f"only: no arm {name!r} (arms: {', '.join(self.arms)})" + nearest(name, self.arms))
         if self.only is not None and self.reference not in self.only:
             raise ValueError(f"only: expected the reference {self.reference!r} too, which the others are compared with")
+        try:
+            check_metrics(self.metrics, "metrics")
+        except UserError as error:
+            raise ValueError(str(error)) from error
         return self
 
     @property
@@ -158,6 +167,9 @@ def load_comparison(file: str | Path, overrides: Sequence[str] = ()) -> Comparis
         key, value = read_override(override)
         if key in Comparison.model_fields:
             tree[key] = value
+        elif "." not in key and key not in Config.model_fields:
+            known = [*Comparison.model_fields, *Config.model_fields]
+            raise UserError(f"override {override!r}: no such field" + nearest(key, known))
         else:
             of_arms.append(override)
     tree["overrides"] = of_arms
@@ -165,6 +177,9 @@ def load_comparison(file: str | Path, overrides: Sequence[str] = ()) -> Comparis
     tree.setdefault("out", f"comparisons/{tree['name']}")
     if isinstance(tree.get("config"), str):
         tree["config"] = str(path.parent / tree["config"])
+        base = read_tree(Path(tree["config"]))
+        if "root" not in tree and "root" in base:
+            tree["root"] = base["root"]
     try:
         comparison = Comparison.model_validate(tree)
     except ValidationError as error:

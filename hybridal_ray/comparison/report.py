@@ -1,13 +1,15 @@
 """The report of a comparison: made from the run directories alone, at any time, as far as the runs have come."""
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hybridal_ray.comparison.answer import Answer, Question
 from hybridal_ray.comparison.answering import answer
 from hybridal_ray.comparison.comparison_file import Comparison
 from hybridal_ray.comparison.figures import figures_of
+from hybridal_ray.comparison.metric_names import check_metrics
 from hybridal_ray.comparison.page import render_page
 from hybridal_ray.comparison.results import Curve, pool_of, progress_of, read_curve
 from hybridal_ray.comparison.tables import tables_of
@@ -18,6 +20,7 @@ from hybridal_ray.pool.tables import Pool
 from hybridal_ray.run_store import RunStore
 
 NOT_BEGUN = "not begun"
+FINISHED = "finished"  # how the state of a run begins that has come to its end
 
 
 @dataclass(frozen=True)
@@ -61,20 +64,23 @@ def report_on(comparison: Comparison, runs: Sequence[PlannedRun], failures: Mapp
     return report
 
 
-def report_on_runs(run_roots: Sequence[str], metrics: Sequence[str]) -> Report:
+def report_on_runs(run_roots: Sequence[str], metrics: Sequence[str], state_of: Callable[[str], str]) -> Report:
     """Sets existing runs side by side, each an arm of its own, the first the one that the others are compared with.
 
     Args:
         run_roots: Run directories.
         metrics: Names in ``evaluate/metrics.json``.
+        state_of: Tells where the run in a directory is, in words.
 
     Raises:
-        UserError: A run is not there, or its pool has moved away.
+        UserError: A run is named twice or is not there, its pool has moved away, or no figure has such a name.
     """
-    names = _short_names(run_roots)
+    check_metrics(metrics, "--metric")
+    _refuse_twice(run_roots)
+    names, states = _short_names(run_roots), [state_of(root) for root in run_roots]
     curves = [
-        read_curve(root, arm=name, seed=0, metrics=metrics, state=root, finished=True)
-        for name, root in zip(names, run_roots, strict=True)
+        read_curve(root, arm=name, seed=0, metrics=metrics, state=state, finished=state.startswith(FINISHED))
+        for name, root, state in zip(names, run_roots, states, strict=True)
     ]
     reference = names[0] if len(names) > 1 else None
     return render(answer(Question("Runs side by side", tuple(names), tuple(metrics), reference), curves))
@@ -105,7 +111,7 @@ def write(report: Report, directory: str) -> None:
 
 def _curve(comparison: Comparison, run: PlannedRun, failures: Mapping[str, str], pools: dict[str, Pool]) -> Curve:
     finished = is_finished(comparison.directory, run)
-    state = "finished" if finished else f"failed: {failures[run.name]}" if run.name in failures else None
+    state = FINISHED if finished else f"failed: {failures[run.name]}" if run.name in failures else None
     try:
         if not RunStore(run.root).status() or not storage.exists(storage.join(run.root, "config.yaml")):
             return Curve(run.arm, run.seed, state or NOT_BEGUN, finished=False)
@@ -123,6 +129,17 @@ def _curve(comparison: Comparison, run: PlannedRun, failures: Mapping[str, str],
         )
     except UserError as error:  # of one run; the others have something to say
         return Curve(run.arm, run.seed, f"unreadable: {error}", finished=False)
+
+
+def _refuse_twice(run_roots: Sequence[str]) -> None:
+    """A run beside itself would look like two seeds that agree."""
+    places: dict[str, str] = {}
+    for root in run_roots:
+        place = root.rstrip("/") if storage.is_uri(root) else os.path.realpath(root)
+        if place in places:
+            same = "" if places[place] == root else f" (as {places[place]})"
+            raise UserError(f"{root}: the run is named twice{same}, expected different runs")
+        places[place] = root
 
 
 def _short_names(run_roots: Sequence[str]) -> list[str]:

@@ -51,6 +51,9 @@ def test_runs_side_by_side(hybridal, tmp_path: Path) -> None:
     found = json.loads(out)
     assert code == 0
     assert [curve["values"]["act/frame_map@0.5"] for curve in found["curves"]] == [[0.125], [0.25]]
+    assert [(curve["state"], curve["finished"]) for curve in found["curves"]] == [
+        ("start, next stage: label", False)
+    ] * 2
     assert (tmp_path / "out/comparison.html").exists()
 
 
@@ -60,6 +63,15 @@ def test_what_does_not_fit_together_is_refused(hybridal, tmp_path: Path) -> None
 
     code, _, err = hybridal("compare", write_file(tmp_path), "--metric", "video_map@0.5")
     assert (code, "--metric and --out are for existing runs" in err) == (2, True)
+
+
+def test_a_misspelt_figure_is_refused_before_anything_is_read_or_runs(hybridal, tmp_path: Path) -> None:
+    code, _, err = hybridal("compare", tmp_path / "a", tmp_path / "b", "--metric", "frame_mpa@0.5")
+    assert (code, "--metric: no figure 'frame_mpa@0.5'" in err, "'frame_map@0.5'?" in err) == (2, True, True)
+
+    code, _, err = hybridal("compare", write_file(tmp_path), "metrics=[foo]")
+    assert (code, "metrics: no figure 'foo' is known" in err) == (2, True)
+    assert not (tmp_path / "comparisons").exists()
 
 
 def test_an_override_that_is_none(hybridal, tmp_path: Path) -> None:

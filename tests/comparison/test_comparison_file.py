@@ -120,6 +120,26 @@ def test_name_and_place_come_from_the_file_where_not_given(tmp_path: Path) -> No
     assert comparison.run_directory("random", 2) == f"{tmp_path}/comparisons/mine/runs/random-2"
 
 
+def test_the_root_of_the_base_run_holds_where_none_is_given(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(f"root: {tmp_path}/kept\npool: {{path: pool}}\n")
+    file = tmp_path / "mine.yaml"
+    file.write_text("config: base.yaml\narms: {random: {}}\n")
+    comparison = load_comparison(file)
+
+    assert comparison.root == comparison.config_of("random", 0).root == f"{tmp_path}/kept"
+    assert comparison.directory == f"{tmp_path}/kept/comparisons/mine"
+    assert load_comparison(file, [f"root={tmp_path}/other"]).root == f"{tmp_path}/other"
+    (tmp_path / "base.yaml").write_text("pool: {path: pool}\n")
+    assert load_comparison(file).root == "~/hybridal"
+
+
+def test_a_misspelt_override_is_looked_for_among_the_fields_of_both(tmp_path: Path) -> None:
+    file = write_comparison(tmp_path)
+    for override, meant in (("sedes=2", "seeds"), ("metrcs=[x]", "metrics"), ("ruonds=2", "rounds")):
+        with pytest.raises(UserError, match=rf"override .*: no such field; did you mean '{meant}'\?$"):
+            load_comparison(file, [override])
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -137,6 +157,11 @@ def test_name_and_place_come_from_the_file_where_not_given(tmp_path: Path) -> No
         ({"overrides": {"scoring.pases": 3}}, "scoring.pases: no such field; did you mean 'passes'?"),
         ({"overrides": ["scoring"]}, "override 'scoring': expected dotted.key=value"),
         ({"config": "gone.yaml"}, "gone.yaml: cannot be read"),
+        ({"metrics": ["frame_map@0.6"]}, "metrics: no figure 'frame_map@0.6' is known"),
+        ({"metrics": ["ava/video_map@0.5"]}, "metrics: no figure 'ava/video_map@0.5' is known"),
+        ({"metrics": ["act/frame_mpa@0.5"]}, "; did you mean 'act/frame_map@0.5'?"),
+        ({"targets": [2]}, "targets.0: Input should be less than or equal to 1, found 2"),
+        ({"targets": [0.9, 0]}, "targets.1: Input should be greater than 0, found 0"),
     ],
 )
 def test_what_is_wrong_is_named(fields: dict, message: str, tmp_path: Path) -> None:

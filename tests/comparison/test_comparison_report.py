@@ -146,8 +146,13 @@ def test_existing_runs_side_by_side(tmp_path: Path) -> None:
         stage.finish({"seconds": 1.0})
     roots = [str(tmp_path / name / "runs/small") for name in ("one", "two")]
 
-    report = report_on_runs(roots, ["frame_map@0.5"])
+    states = dict(zip(roots, ("finished after 2 rounds", "round 1, next stage: train"), strict=True))
+    report = report_on_runs(roots, ["frame_map@0.5"], states.__getitem__)
 
+    assert [(curve.state, curve.finished) for curve in report.answer.curves] == [
+        ("finished after 2 rounds", True),
+        ("round 1, next stage: train", False),
+    ]
     assert report.answer.question.arms == tuple(roots)  # their last parts are the same
     assert [curve.values["frame_map@0.5"] for curve in report.answer.curves] == [(0.25,), (0.25,)]
     # One round spans no range of budgets, so there is no area; the figure is of one seed all the same.
@@ -156,4 +161,12 @@ def test_existing_runs_side_by_side(tmp_path: Path) -> None:
 
 def test_a_run_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run is there"):
-        report_on_runs([str(tmp_path / "gone")], ["frame_map@0.5"])
+        report_on_runs([str(tmp_path / "gone")], ["frame_map@0.5"], lambda _: "finished")
+
+
+def test_a_run_named_twice_is_no_second_seed(tmp_path: Path) -> None:
+    one, other = f"{tmp_path}/one", f"{tmp_path}/one/../one/"
+    with pytest.raises(UserError, match=r"one/: the run is named twice \(as .*/one\), expected different runs"):
+        report_on_runs([one, other], ["frame_map@0.5"], lambda _: "finished")
+    with pytest.raises(UserError, match=r"s3://b/one: the run is named twice, expected different runs"):
+        report_on_runs(["s3://b/one"] * 2, ["frame_map@0.5"], lambda _: "finished")
