@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from hybridal_ray.detectors.building import build_detector, settled_spec
 from hybridal_ray.detectors.interface import DetectorSpec
+from hybridal_ray.detectors.weight_files import read_weights
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 
@@ -87,21 +87,36 @@ def load_detector(directory: str, device: str | torch.device = "cpu") -> LoadedD
     """
     spec = _read_spec(storage.join(directory, SPEC_FILE))
     location = storage.join(directory, WEIGHTS_FILE)
-    content = storage.read_bytes(location)
-    try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{location}: not a readable file of weights: {error}") from error
+    state = read_weights(location)
     with torch.random.fork_rng(devices=[]):
         detector = build_detector(spec)
+    stored = state.get("weights") if isinstance(state, dict) else None
+    if not isinstance(stored, dict):
+        raise UserError(f"{location}: holds no weights, expected what training keeps beside {SPEC_FILE}")
     try:
-        detector.load_state_dict(state["weights"])
-    except (RuntimeError, KeyError) as error:
-        raise UserError(f"{location}: the weights do not fit {SPEC_FILE} beside them: {error}") from error
+        detector.load_state_dict(stored)
+    except RuntimeError as error:  # whose message has a line for every tensor
+        misfit = _misfit(stored, detector.state_dict()) or " ".join(str(error).split())
+        raise UserError(f"{location}: the weights do not fit {SPEC_FILE} beside them: {misfit}") from error
     centres = state.get("centres")
     return LoadedDetector(
         detector=detector.to(device).eval(), spec=spec, centres=None if centres is None else centres.numpy()
     )
+
+
+def _misfit(stored: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:
+    """The first tensor of a detector that its weights lack or have in another shape, and how many more do not fit."""
+    wrong = [
+        f"{name} is missing"
+        if name not in stored
+        else f"{name} is {tuple(stored[name].shape)} in the file, expected {tuple(tensor.shape)}"
+        for name, tensor in own.items()
+        if name not in stored or stored[name].shape != tensor.shape
+    ]
+    wrong += [f"{name} is in the file, and the detector has no such tensor" for name in stored if name not in own]
+    if not wrong:
+        return None
+    return wrong[0] + (f"; nor do {len(wrong) - 1} others" if len(wrong) > 1 else "")
 
 
 def _read_spec(location: str) -> DetectorSpec:

@@ -1,16 +1,13 @@
 """Pretrained encoders: the weight files that circulate, read into the part of a detector that they fit."""
 
-import io
-import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import torch
 from torch import Tensor, nn
 
+from hybridal_ray.detectors.weight_files import read_weights
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool import storage
 
 FIELD = "detector.pretrained"
 _WRAPPERS = ("state_dict", "model_state_dict")  # entries under which trainers keep a model's weights
@@ -106,11 +103,7 @@ def load_encoder(encoder: nn.Module, location: str, *, allow_partial: bool) -> E
 
 def _read_state_dict(location: str) -> dict[str, Tensor]:
     """The tensors of a file by key, without the prefix of DataParallel."""
-    content = storage.read_bytes(location)
-    try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{location}: {FIELD}: not a readable file of weights: {error}") from error
+    state = read_weights(location, FIELD)
     if isinstance(state, dict):
         state = next((state[name] for name in _WRAPPERS if isinstance(state.get(name), dict)), state)
     tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)} if _by_name(state) else {}

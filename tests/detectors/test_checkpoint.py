@@ -1,6 +1,7 @@
 """Oracle: the tensors that were saved, compared bit by bit; files damaged by hand."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -71,15 +72,43 @@ def test_a_checkpoint_cut_off_in_the_middle_of_writing_is_not_taken_for_whole(
 def test_weights_of_another_detector_are_refused_by_the_name_of_their_file(directory: str) -> None:
     spec = storage.read_json(storage.join(directory, "detector.json"))
     storage.write_json(storage.join(directory, "detector.json"), spec | {"num_classes": 4})
-    with pytest.raises(UserError, match=r"(?s)kept/weights\.pt: the weights do not fit detector\.json.*class_head"):
+    with pytest.raises(
+        UserError, match=r"kept/weights\.pt: the weights do not fit detector\.json.*class_head"
+    ) as caught:
+        load_detector(directory)
+    assert re.search(r"class_head\S* is \(\d.*\) in the file, expected \(\d.*\); nor do \d+ others$", str(caught.value))
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_lack_a_tensor_or_have_one_more_are_refused_by_its_name(directory: str) -> None:
+    place = Path(directory, "weights.pt")
+    state = torch.load(place, weights_only=True)
+    name = next(iter(state["weights"]))
+    tensor = state["weights"].pop(name)
+    torch.save(state, place)
+    with pytest.raises(UserError, match=rf"{re.escape(name)} is missing$"):
+        load_detector(directory)
+    torch.save({"weights": state["weights"] | {name: tensor, "more": tensor}}, place)
+    with pytest.raises(UserError, match=r"more is in the file, and the detector has no such tensor$"):
+        load_detector(directory)
+    torch.save({"model": state["weights"]}, place)
+    with pytest.raises(UserError, match=r"kept/weights\.pt: holds no weights"):
         load_detector(directory)
 
 
-@pytest.mark.parametrize("content", [b"", b"no torch file", b"PK\x03\x04 cut off"])
-def test_a_damaged_weights_file_is_refused_by_its_name(directory: str, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"no torch file", "not a readable file of weights: ."),
+        (b"PK\x03\x04 cut off", "not a readable file of weights: ."),
+    ],
+)
+def test_a_damaged_weights_file_is_refused_by_its_name(directory: str, content: bytes, message: str) -> None:
     Path(directory, "weights.pt").write_bytes(content)
-    with pytest.raises(UserError, match=r"kept/weights\.pt: "):
+    with pytest.raises(UserError, match=rf"kept/weights\.pt: {message}") as caught:
         load_detector(directory)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_pickle_of_code_is_not_run(directory: str) -> None:

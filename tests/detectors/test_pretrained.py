@@ -142,3 +142,6 @@ def test_a_missing_or_damaged_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.pt").write_bytes(b"no weights")
     with pytest.raises(UserError, match="not a readable file of weights"):
         load_encoder(I3D("Mixed_4f", WIDTH), str(tmp_path / "bad.pt"), allow_partial=False)
+    (tmp_path / "empty.pt").touch()
+    with pytest.raises(UserError, match=r"empty\.pt: detector\.pretrained: the file is empty, expected weights$"):
+        load_encoder(I3D("Mixed_4f", WIDTH), str(tmp_path / "empty.pt"), allow_partial=False)
