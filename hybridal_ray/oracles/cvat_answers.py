@@ -29,6 +29,7 @@ from hybridal_ray.requests.request import AskedFrame, Request
 TAGS = (NO_ACTOR, CANNOT_TELL)
 INNER_FILE = "annotations.xml"
 EDGES = {"x1": "xtl", "y1": "ytl", "x2": "xbr", "y2": "ybr"}
+ZIP_BEGINS = b"PK\x03\x04"
 OTHER_SHAPES = ("polygon", "polyline", "points", "ellipse", "cuboid", "mask", "skeleton")
 
 
@@ -74,7 +75,8 @@ def read_cvat_answers(location: str, requests: Sequence[Request], *, all_seen: b
 
 def _content(location: str) -> bytes:
     content = read_bounded(location)
-    if not zipfile.is_zipfile(io.BytesIO(content)):
+    # One that is cut off has lost its directory, which is at the end, and still begins as one.
+    if not zipfile.is_zipfile(io.BytesIO(content)) and not content.startswith(ZIP_BEGINS):
         return content
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -122,3 +122,14 @@ def test_what_is_no_export_of_cvat_is_refused(tmp_path: Path) -> None:
     (tmp_path / "e.zip").write_bytes(archive.getvalue())
     with pytest.raises(UserError, match=r"holds 0 files annotations\.xml"):
         read_cvat_answers(str(tmp_path / "e.zip"), [])
+
+
+def test_a_zip_that_is_cut_off_is_told_as_one(tmp_path: Path) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("annotations.xml", EXPORT)
+    whole = archive.getvalue()
+    for length in (8, len(whole) // 2, len(whole) - 30):
+        (tmp_path / "cut.zip").write_bytes(whole[:length])
+        with pytest.raises(UserError, match=r"cut\.zip: not a readable zip: "):
+            read_cvat_answers(str(tmp_path / "cut.zip"), [])
