@@ -236,8 +236,8 @@ def read_table(location: str, schema: pa.Schema | None = None, encoded: Sequence
 def parquet_table(content: bytes, columns: Sequence[str] | None = None, encoded: Sequence[str] = ()) -> pa.Table:
     """Reads a Parquet file that is in memory.
 
-    Not through `pyarrow.parquet.read_table`: its scanner lets go of the bytes on a thread of its own, sometime later,
-    and where the interpreter ends meanwhile, as after an error of the user's, the process aborts.
+    By this thread alone, and not through `pyarrow.parquet.read_table`, whose scanner has its own: a thread that lets go
+    of the bytes while the interpreter ends, as it does right after an error of the user's, aborts the process.
 
     Args:
         content: Of the file.
@@ -249,7 +249,7 @@ def parquet_table(content: bytes, columns: Sequence[str] | None = None, encoded:
         OSError: Likewise.
     """
     file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=list(encoded))
-    return file.read(columns=None if columns is None else list(columns))
+    return file.read(columns=None if columns is None else list(columns), use_threads=False)
 
 
 def _refuse_twice(names: Sequence[str], location: str) -> None:
