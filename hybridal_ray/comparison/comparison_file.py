@@ -167,9 +167,8 @@ def load_comparison(file: str | Path, overrides: Sequence[str] = ()) -> Comparis
         key, value = read_override(override)
         if key in Comparison.model_fields:
             tree[key] = value
-        elif "." not in key and key not in Config.model_fields:
-            known = [*Comparison.model_fields, *Config.model_fields]
-            raise UserError(f"override {override!r}: no such field" + nearest(key, known))
+        elif key not in Config.model_fields and (hint := _misspelt(key)):
+            raise UserError(f"override {override!r}: no such field{hint}")
         else:
             of_arms.append(override)
     tree["overrides"] = of_arms
@@ -190,6 +189,12 @@ def load_comparison(file: str | Path, overrides: Sequence[str] = ()) -> Comparis
         return comparison
     chosen = {name: arm for name, arm in comparison.arms.items() if name in comparison.only}
     return comparison.model_copy(update={"arms": chosen})
+
+
+def _misspelt(key: str) -> str:
+    """The field of a comparison that is meant, as a hint; empty where one of a run is nearer, or none is near."""
+    hint = nearest(key, Comparison.model_fields)
+    return hint if hint == nearest(key, [*Comparison.model_fields, *Config.model_fields]) else ""
 
 
 def _first_problem(error: ValidationError) -> str:
