@@ -89,4 +89,4 @@ def test_there_is_nothing_to_pull_where_answers_come_in_files(hybridal, run: Pat
 
 def test_an_unknown_option_of_an_oracle_is_named(hybridal, tmp_path: Path) -> None:
     _, store = begin_run(tmp_path, oracle={"name": "files", "options": {"colour": "red"}})
-    assert "oracle.options: files: " in hybridal("labels", "pull", store.root)[2]
+    assert "oracle.options.colour: files has no such option" in hybridal("labels", "pull", store.root)[2]
