@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model_validator
 
-from hybridal_ray.comparison.metric_names import check_metrics
 from hybridal_ray.config import Config, load_config
 from hybridal_ray.config_files import locate_below, read_override, read_tree
 from hybridal_ray.config_sections import Section
 from hybridal_ray.errors import UserError
+from hybridal_ray.evaluation.metric_names import check_metrics
 from hybridal_ray.pool import storage
 from hybridal_ray.registry import nearest
 

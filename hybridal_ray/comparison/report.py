@@ -9,12 +9,12 @@ from hybridal_ray.comparison.answer import Answer, Question
 from hybridal_ray.comparison.answering import answer
 from hybridal_ray.comparison.comparison_file import Comparison
 from hybridal_ray.comparison.figures import figures_of
-from hybridal_ray.comparison.metric_names import check_metrics
 from hybridal_ray.comparison.page import render_page
 from hybridal_ray.comparison.results import Curve, pool_of, progress_of, read_curve
 from hybridal_ray.comparison.tables import tables_of
 from hybridal_ray.comparison.work import PlannedRun, is_finished
 from hybridal_ray.errors import UserError
+from hybridal_ray.evaluation.metric_names import check_metrics
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Pool
 from hybridal_ray.run_store import RunStore

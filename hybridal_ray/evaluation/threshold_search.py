@@ -10,16 +10,16 @@ import pyarrow as pa
 
 from hybridal_ray.detectors.checkpoint import choose_device, load_detector
 from hybridal_ray.errors import UserError
+from hybridal_ray.evaluation.columns import truth_columns
 from hybridal_ray.evaluation.detecting import DetectionSettings, prediction_rows, video_maps
+from hybridal_ray.evaluation.metric_names import check_metrics
 from hybridal_ray.evaluation.metrics import evaluate_predictions
 from hybridal_ray.pool.decoding import UnreadableVideo
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
 from hybridal_ray.pool.tables import Video
-from hybridal_ray.registry import nearest
 
 SPLIT = "val"
 METRIC = "video_map@0.5"
-_NOT_TO_CHOOSE_BY = ("videos", "truth_boxes", "truth_tubes", "intervals", "per_class")
 GRID: Mapping[str, Sequence[Any]] = {
     "mask_threshold": (0.3, 0.4, 0.5, 0.6),
     "link_iou": (0.1, 0.3),
@@ -80,7 +80,8 @@ def search_thresholds(
             f"{foreign.video_id} is of the split {foreign.split!r}: thresholds are searched on {SPLIT!r} alone"
         )
     ids = [video.video_id for video in videos]
-    _check_metric(metric, truth, ids, classes)  # now, not after the pass
+    check_metrics([metric], "metric")
+    truth_columns(truth, ids, len(classes))  # which is refused now, not after the pass, where there is none
     candidates = list(_candidates(base, grid))
     tables: list[list[pa.Table]] = [[] for _ in candidates]
     place = choose_device(device)
@@ -99,15 +100,6 @@ def search_thresholds(
         metrics = evaluate_predictions(pa.concat_tables(found), truth, ids, classes, resamples=0)
         trials.append(Trial(candidate, metrics[metric] or 0.0))  # None, of no actor found, is the worst
     return sorted(trials, key=lambda trial: -trial.value)
-
-
-def _check_metric(metric: str, truth: pa.Table, video_ids: Sequence[str], classes: Sequence[str]) -> None:
-    """Asks the figures of no predictions at all, which have the same names."""
-    figures = evaluate_predictions(PREDICTIONS_SCHEMA.empty_table(), truth, video_ids, classes, resamples=0)
-    known = [name for name in figures if name not in _NOT_TO_CHOOSE_BY]
-    if metric not in known:
-        hint = nearest(metric, known) or f", expected one such as {METRIC!r}"
-        raise UserError(f"metric {metric!r} is none of the figures{hint}")
 
 
 def _candidates(base: DetectionSettings, grid: Mapping[str, Sequence[Any]]) -> Iterator[DetectionSettings]:

@@ -214,7 +214,7 @@ def test_thresholds_are_searched_on_the_validation_split(hybridal, pool):
         (["thresholds", "--checkpoint", "c", "--pool", "p", "--try", "trim=[0.1, 2]"], "--try trim=2: Input should be"),
         (
             ["thresholds", "--checkpoint", "c", "--pool", "{pool}", "--metric", "video_map@0.55"],
-            "metric 'video_map@0.55' is none of the figures; did you mean 'video_map@0.5'?",
+            "metric: no figure 'video_map@0.55' is known, expected a name such as frame_map@0.5",
         ),
     ],
 )

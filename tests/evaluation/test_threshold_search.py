@@ -57,7 +57,7 @@ def test_unknown_names_are_refused(search):
         search(grid={"mask": (0.5,)})
     told = []
     for metric in ("map", "videos", "per_class"):
-        with pytest.raises(UserError, match=f"metric '{metric}' is none of the figures"):
+        with pytest.raises(UserError, match=f"^metric: no figure '{metric}' is known"):
             search(grid={"mask_threshold": (0.7,)}, metric=metric, progress=lambda *done: told.append(done))
     assert not told  # before the pass
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hybridal_ray.comparison.metric_names import check_metrics, known_metrics
 from hybridal_ray.errors import UserError
+from hybridal_ray.evaluation.metric_names import check_metrics, known_metrics
 from hybridal_ray.evaluation.metrics import evaluate_predictions
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
 from hybridal_ray.pool.tables import TUBES_SCHEMA

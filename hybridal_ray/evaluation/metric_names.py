@@ -1,4 +1,4 @@
-"""The names that a comparison may ask for: those in ``evaluate/metrics.json`` that have one value a round."""
+"""The names of the figures: those in ``evaluate/metrics.json`` that have one value a round."""
 
 from collections.abc import Sequence
 
