@@ -17,7 +17,6 @@ from hybridal_ray.config_sections import (
     OracleConfig,
     PoolConfig,
     ScoringConfig,
-    Section,
     SelectionConfig,
     StoppingConfig,
     TrackingConfig,
@@ -26,6 +25,7 @@ from hybridal_ray.config_sections import (
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.registry import nearest
+from hybridal_ray.section import Section
 
 
 class Config(Section):
@@ -83,8 +83,8 @@ class Config(Section):
         return locate_below(self.root, location)
 
 
-# What pydantic calls the members of `CountOrAll` and of `ScoringConfig.actors` in the places of its errors.
-UNION_MEMBERS = ("constrained-int", "literal['all']", "literal['auto']")
+# What pydantic calls the members of unions in the places of its errors.
+UNION_MEMBERS = ("constrained-int", "list[constrained-int]", "literal['all']", "literal['auto']")
 
 # Fields that may change between two starts of one run, because they cannot falsify what is finished.
 FREE_FIELDS = frozenset(
@@ -153,6 +153,8 @@ def _first_problem(error: ValidationError) -> str:
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
     found = "" if problem["type"] == "missing" else f", found {problem['input']!r}"
+    if problem["type"] == "model_type":
+        return f"{dotted}: expected a section with {', '.join(_section(problem['loc']).model_fields)}{found}"
     alternatives = [other["msg"] for other in others if _dotted(other["loc"]) == dotted]
     return f"{dotted}: {' or '.join([problem['msg'], *alternatives])}{found}"
 

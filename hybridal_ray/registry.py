@@ -3,8 +3,11 @@
 import difflib
 import importlib
 import inspect
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from pydantic import PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 
 from hybridal_ray.errors import UserError
 
@@ -62,15 +65,30 @@ def check_options(
         given: Arguments that do not come from there.
 
     Raises:
-        UserError: An option is unknown, or one without a default is missing.
+        UserError: An option is unknown, is not of the annotated type, or one without a default is missing.
     """
     parameters = inspect.signature(constructor).parameters.values()
     named = {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in given}
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    for option in options:
-        if option not in named and not takes_any:
+    for option, value in options.items():
+        if option in named:
+            _check_type(named[option].annotation, value, field=f"{field}.{option}")
+        elif not takes_any:
             known = ", ".join(named) or "none"
             raise UserError(f"{field}.{option}: {name} has no such option (known: {known})" + nearest(option, named))
     for option, parameter in named.items():
         if parameter.default is parameter.empty and option not in options:
             raise UserError(f"{field}.{option}: is missing; {name} cannot be built without it")
+
+
+def _check_type(annotation: Any, value: Any, *, field: str) -> None:
+    """Refuses a value that cannot be of the type; a type that no file could hold is the constructor's own affair."""
+    if annotation is inspect.Parameter.empty:
+        return
+    try:
+        as_written = json.dumps(value)  # as JSON a list may stand for a tuple, and yet true for no number
+        TypeAdapter(annotation).validate_json(as_written, strict=True)
+    except ValidationError as error:
+        raise UserError(f"{field}: {error.errors()[0]['msg']}, found {value!r}") from error
+    except (TypeError, PydanticUserError, PydanticUndefinedAnnotation):
+        return

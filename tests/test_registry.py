@@ -1,6 +1,7 @@
 """Oracle: the objects themselves, and messages written out in full."""
 
 import collections
+from typing import Any, Literal
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_what_is_no_name_or_names_nothing_that_builds_is_refused(tmp_path, monke
         resolve(3, KNOWN, field="selection.options.then")  # type: ignore[arg-type]  # out of a file
 
 
-def made(given: int, width: int, depth: int = 3) -> None:
+def made(given: int, width: int, depth: int | None = 3) -> None:
     """Takes one argument that is no option, and two that are."""
 
 
@@ -71,6 +72,45 @@ def test_options_are_those_of_the_constructor(options: dict[str, int], message: 
     assert str(caught.value) == message
     check_options(made, "made", {"width": 3}, field="o", given=["given"])
     check_options(lambda **anything: None, "any", options, field="o")
+
+
+class OfNoFile:
+    """No value of YAML is one."""
+
+
+def annotated(
+    count: int = 1, share: float = 0.5, layers: tuple[int, ...] = (), how: Literal["a", "b"] = "a",
+    own: OfNoFile | None = None, unknown: "NotDefinedAnywhere" = None, bare=None,  # noqa: F821
+) -> None:  # fmt: skip
+    """Takes options of the kinds that constructors have."""
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("count", "big", "Input should be a valid integer, found 'big'"),
+        ("count", True, "Input should be a valid integer, found True"),
+        ("count", 2.5, ".*integer.*, found 2.5"),
+        ("share", "1e-3", "Input should be a valid number, found '1e-3'"),
+        ("layers", [1, "x"], r"Input should be a valid integer, found \[1, 'x'\]"),
+        ("how", "c", "Input should be 'a' or 'b', found 'c'"),
+    ],
+)
+def test_an_option_of_another_type_is_refused_with_what_was_expected(option: str, value: Any, message: str) -> None:
+    with pytest.raises(UserError, match=f"^o.{option}: {message}$"):
+        check_options(annotated, "annotated", {option: value}, field="o")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"count": 2, "share": 1, "layers": [1, 2], "how": "b"},
+        {"own": "anything", "unknown": 1, "bare": [1]},
+        {"count": OfNoFile()},
+    ],
+)
+def test_an_option_of_its_type_passes_and_so_does_one_whose_type_says_nothing(options: dict[str, Any]) -> None:
+    check_options(annotated, "annotated", options, field="o")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.registry import nearest
 
 if TYPE_CHECKING:
-    from hybridal_ray.config_sections import Section
+    from hybridal_ray.section import Section
 
 
 def fields(
@@ -55,7 +55,7 @@ def _rows(section: "type[Section]", prefix: str) -> Iterator[tuple[str, str, str
 
 
 def _section_in(annotation: Any) -> "type[Section] | None":
-    from hybridal_ray.config_sections import Section
+    from hybridal_ray.section import Section
 
     for part in (annotation, *get_args(annotation)):
         if isinstance(part, type) and issubclass(part, Section):

@@ -9,11 +9,11 @@ from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model
 
 from hybridal_ray.config import Config, load_config
 from hybridal_ray.config_files import locate_below, read_override, read_tree
-from hybridal_ray.config_sections import Section
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.metric_names import check_metrics
 from hybridal_ray.pool import storage
 from hybridal_ray.registry import nearest
+from hybridal_ray.section import Section
 
 FULL = "full"  # the arm of full supervision
 

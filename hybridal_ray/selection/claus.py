@@ -42,7 +42,7 @@ class Claus:
         frames: Which frames of each video, by the name of a rule or a dotted path: ``scored`` are the paper's.
 
     Raises:
-        UserError: An option is no whole number of at least 1, or `frames` is unknown or buys whole videos.
+        UserError: An option is below 1, or `frames` is unknown or buys whole videos.
     """
 
     needs_scores = True

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +55,11 @@ class ClusterVideos:
         refuse_not_counts({"clusters": 1 if clusters is None else clusters, "restarts": restarts})
         self.clusters = clusters
         self.restarts = restarts
-        self.inside = inside_or_refused(inside, balance_classes)
+        if balance_classes and inside == "random":
+            raise UserError(
+                "selection.options.inside: found 'random' beside balance_classes=true, expected uncertainty"
+            )
+        self.inside = inside
         self.balance_classes = balance_classes
         self.columns: Sequence[str] = () if inside == "random" else ("video_score",)
         if balance_classes:
@@ -117,18 +121,8 @@ def clusters_of(
     return found
 
 
-def inside_or_refused(inside: Inside, balance_classes: bool = False) -> Inside:
-    """The option as it is, or a UserError where it is unknown or does not go with balanced classes."""
-    if inside not in get_args(Inside) or (balance_classes and inside == "random"):
-        raise UserError(
-            f"selection.options.inside: found {inside!r} beside balance_classes={balance_classes}, expected "
-            "uncertainty, or random without balanced classes"
-        )
-    return inside
-
-
 def refuse_not_counts(options: dict[str, int]) -> None:
-    """Raises a UserError that names the first option that is no whole number of at least 1."""
+    """Raises a UserError that names the first option below 1."""
     for name, value in options.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UserError(f"selection.options.{name}: found {value!r}, expected a whole number, 1 or more")
+        if value < 1:
+            raise UserError(f"selection.options.{name}: found {value!r}, expected 1 or more")

@@ -30,8 +30,8 @@ class Scheduled:
             found = f"until_frames={until_frames} and until_round={until_round}"
             raise UserError(f"selection.options: found {found}, expected one of them to be given")
         for name, end in (("until_frames", until_frames), ("until_round", until_round)):
-            if end is not None and (not isinstance(end, int) or isinstance(end, bool) or end < 0):
-                raise UserError(f"selection.options.{name}: found {end!r}, expected a whole number, 0 or more")
+            if end is not None and end < 0:
+                raise UserError(f"selection.options.{name}: found {end!r}, expected 0 or more")
         measures = {measure_of(first), measure_of(then)} - {None}
         if len(measures) > 1 or budget_in_frames(first) != budget_in_frames(then):
             raise UserError(

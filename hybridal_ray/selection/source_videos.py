@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybridal_ray.selection.balancing import balanced_order
-from hybridal_ray.selection.cluster_videos import Inside, inside_or_refused
+from hybridal_ray.selection.cluster_videos import Inside
 from hybridal_ray.selection.combined import Combined
 from hybridal_ray.selection.frame_rules import frame_rule
 from hybridal_ray.selection.pool_rows import Places, PoolRows
@@ -26,15 +26,12 @@ class SourceVideos:
     Args:
         inside: Who is taken in a source, and which of the sources with the fewest comes first: ``uncertainty`` or
             ``random``.
-
-    Raises:
-        UserError: The option makes no sense.
     """
 
     needs_videos = True
 
     def __init__(self, inside: Inside = "uncertainty") -> None:
-        self.inside = inside_or_refused(inside)
+        self.inside = inside
         self.needs_scores = inside == "uncertainty"
         self.columns: Sequence[str] = ("video_score",) if self.needs_scores else ()
 

@@ -38,7 +38,7 @@ class TypicalVideos:
         restarts: Runs of k-means, of which the best counts.
 
     Raises:
-        UserError: An option is no whole number of at least 1.
+        UserError: An option is below 1.
     """
 
     needs_scores = True

@@ -18,9 +18,9 @@ from hybridal_ray.comparison.sharing import (
 )
 from hybridal_ray.comparison.work import Job, MakeFirstRound, MakeRun, PlannedRun, attempt, plan_jobs, plan_runs
 from hybridal_ray.config import Config
-from hybridal_ray.config_sections import Section
 from hybridal_ray.pool import storage
 from hybridal_ray.run_store import RunStore
+from hybridal_ray.section import Section
 
 # All that differs between two computations of the same: what clocks and the size of the process say.
 MEASURED = {"seconds", "cpu_seconds", "ended_at", "at", "clips_per_second", "waiting_share", "peak_memory_mib_0"}

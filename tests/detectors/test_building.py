@@ -43,7 +43,7 @@ def test_a_class_or_a_function_of_the_users_own_is_found_by_its_dotted_path() ->
         ),
         (spec("compact", num_class=8), r"^detector\.options\.num_class: compact has no such option \(known: [^;]*$"),
         (spec("compact", width=9), r"^detector\.options: 'compact' refuses them: .*multiples of 8"),
-        (spec("compact", width="wide"), r"^detector\.options: 'compact' refuses them: "),
+        (spec("compact", width="wide"), r"^detector\.options\.width: .*integer, found 'wide'$"),
         (spec("compact", num_classes=4), r"^detector\.options\.num_classes: compact has no such option"),
         (spec("transformer_pyramid"), r"^detector\.options\.config: is missing"),
     ],

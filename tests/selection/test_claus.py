@@ -21,6 +21,7 @@ from hybridal_ray.pool.storage import read_table
 from hybridal_ray.selection.claus import Claus
 from hybridal_ray.selection.request import SelectionRequest
 from hybridal_ray.selection.score_batches import ScoreTable
+from hybridal_ray.selection.strategies import build_strategy
 
 # Six videos near centre 0, three near centre 10; the score of each is in its name.
 NEAR = [score_row(f"near-{score}", score / 10, [1.0], [score, 0]) for score in (1, 2, 3, 4, 5, 6)]
@@ -241,12 +242,13 @@ def test_a_smaller_bound_on_frames_buys_a_prefix(request):
 
 
 @pytest.mark.parametrize(
-    "options", [{"clusters": 0}, {"clusters": 2.5}, {"clusters": True}, {"restarts": -1}, {"frames": "all"}]
+    "options",
+    [{"clusters": 0}, {"clusters": 2.5}, {"clusters": True}, {"restarts": -1}, {"frames": "all"}],
 )
 def test_an_option_that_makes_no_sense_is_named(options):
     (name,) = options
     with pytest.raises(UserError, match=rf"selection\.options\.{name}"):
-        Claus(**options)
+        build_strategy("claus", options)
 
 
 @pytest.mark.parametrize("broken", [{"video_score": float("nan")}, {"latent": [float("inf")]}])

@@ -49,10 +49,9 @@ def test_clusters_alone_keep_the_shares_and_draw_inside(tmp_path):
     assert np.bincount(clusters["cluster"].to_numpy()).tolist() == [8, 4]
 
 
-@pytest.mark.parametrize("options", [{"inside": "chance"}, {"inside": "random", "balance_classes": True}])
-def test_an_option_that_makes_no_sense_is_named(options):
-    with pytest.raises(UserError, match=r"selection\.options\.inside: found"):
-        ClusterVideos(**options)
+def test_classes_in_turns_and_random_videos_do_not_go_together():
+    with pytest.raises(UserError, match=r"selection\.options\.inside: found 'random'"):
+        ClusterVideos(inside="random", balance_classes=True)
 
 
 def test_a_pool_of_which_nothing_could_be_scored_is_told():

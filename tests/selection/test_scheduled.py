@@ -43,8 +43,8 @@ def test_it_needs_what_either_needs_and_takes_the_measure_of_the_one_that_has_on
     [
         ({}, "expected one of them to be given"),
         ({"until_frames": 3, "until_round": 1}, "expected one of them to be given"),
-        ({"until_frames": "400"}, "options.until_frames: found '400', expected a whole number"),
-        ({"until_round": -1}, "options.until_round: found -1, expected a whole number, 0 or more"),
+        ({"until_frames": "400"}, "options.until_frames: Input should be a valid integer, found '400'"),
+        ({"until_round": -1}, "options.until_round: found -1, expected 0 or more"),
         ({"until_frames": 3, "first": "bald", "then": "entropy"}, "expected two that share them"),
         ({"until_frames": 3, "then": "inter_sample"}, "expected two that share them"),
         ({"until_frames": 3, "then": "clause"}, r"selection\.options\.then: no 'clause' .*did you mean 'claus'"),
