@@ -170,7 +170,9 @@ def test_label_studio_holds_boxes_tubes_and_labelled_frames(
 ) -> None:
     out = folder(tmp_path_factory, "labels.json")
     export_label_studio(pool, out)
-    found, expected = given_back(read_label_studio(out)), held(pool)
+    annotations = read_label_studio(out)
+    assert annotations.classes == CLASSES
+    found, expected = given_back(annotations), held(pool)
     same_boxes(found[0], expected[0])
     assert found[1] == expected[1]
 

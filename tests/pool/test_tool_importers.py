@@ -252,8 +252,9 @@ def test_label_studio_an_enabled_last_keyframe_lasts_to_the_end(tmp_path: Path) 
 def test_label_studio_sizes_may_be_negative_and_boxes_rotated(tmp_path: Path) -> None:
     backwards = label_studio(tmp_path, region(key(1, 30, enabled=False, width=-20, y=50, height=-40)))
     assert ls_boxes(backwards)["r", "run", 0] == [10, 5, 30, 25]
+    # By hand: 20 × 20 pixels at (50, 5) of a picture of 100 × 50, a quarter turn about that corner.
     turned = label_studio(tmp_path, region(key(1, 50, enabled=False, rotation=90, rate=30)))
-    assert ls_boxes(turned)["r", "run", 0] == pytest.approx([10, 5, 50, 15], abs=1e-4)
+    assert ls_boxes(turned)["r", "run", 0] == pytest.approx([30, 5, 50, 25], abs=1e-4)
     assert turned.notes == ["1 rotated boxes became the upright ones around them"]
 
 
@@ -261,6 +262,23 @@ def test_label_studio_says_what_was_looked_at(tmp_path: Path) -> None:
     one = region(key(3, enabled=False, rate=30))
     assert looked_at(label_studio(tmp_path, one), "data/upload/3/v", FACTS) == list(range(30))
     assert looked_at(label_studio(tmp_path, one, labelled="boxes"), "data/upload/3/v", FACTS) == [2]
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ({"video": "/data/local-files/?d=films/day%201/v.mp4"}, "films/day 1/v"),
+        ({"video": "https://host/bucket/films/v%C3%A9.mp4?token=a.mp4"}, "vé"),
+        ({"video": "/data/upload/3/v.mp4?cache=1"}, "data/upload/3/v"),
+        ({"note": "Is he walking?", "video": "clips/a.mp4"}, "clips/a"),
+        ({"video": "s3://bucket/x/y.mkv", "video_id": "what?"}, "what?"),
+        ({"note": "no video at all"}, "labels"),
+    ],
+)
+def test_label_studio_names_the_video_by_its_address(tmp_path: Path, data: dict[str, str], name: str) -> None:
+    (tmp_path / "labels.json").write_text(json.dumps({"data": data, "annotations": [{"result": []}]}))
+    (video,) = read_label_studio(str(tmp_path / "labels.json")).videos
+    assert video.video_id == name
 
 
 @pytest.mark.parametrize(
@@ -275,6 +293,7 @@ def test_label_studio_says_what_was_looked_at(tmp_path: Path) -> None:
         ({"annotations": [{"result": [{"type": "videorectangle"}]}]}, "region 0: KeyError: 'value'"),
         ({"annotations": 4}, "annotations is not a list"),
         ({"data": {"labelled_frames": "3-x"}}, "labelled_frames: '3-x'"),
+        ({"data": {"pool_classes": "run"}}, "pool_classes: expected a list of names"),
     ],
 )
 def test_label_studio_files_that_are_malformed_are_refused_by_place(tmp_path: Path, task: object, why: str) -> None:
@@ -302,8 +321,9 @@ def test_label_studio_of_the_real_files(hybridal_data: Path) -> None:
     last = keys["sequence"][-1]
     assert min(possum) == round(5 / 24 * 29.97)
     assert max(possum) == 1258
-    turned = around(*(last[name] for name in ("x", "y", "width", "height")), last["rotation"], about_centre=False)
-    np.testing.assert_allclose(possum[round(68 / 24 * 29.97)], np.array(turned) * [12.8, 7.2, 12.8, 7.2], rtol=1e-5)
+    pixels = [last[name] * scale for name, scale in zip(("x", "y", "width", "height"), [12.8, 7.2] * 2, strict=True)]
+    turned = around(*pixels, last["rotation"], about_centre=False)
+    np.testing.assert_allclose(possum[round(68 / 24 * 29.97)], turned, rtol=1e-5)
     drawn = read_label_studio(str(folder / "opossum_snow_short_1.json"))
     short = VideoFacts(35, 30_000 / 1001, 1280, 720)
     result = json.loads((folder / "opossum_snow_short_1.json").read_text())[0]["result"][0]["value"]["sequence"]

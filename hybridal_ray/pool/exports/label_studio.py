@@ -6,6 +6,7 @@ from hybridal_ray.pool import storage
 from hybridal_ray.pool.exports.exporting import LabelledVideo, labelled_videos, needs_rate, needs_size
 from hybridal_ray.pool.formats.annotations import Tube
 from hybridal_ray.pool.formats.frame_ranges import KEY, as_text
+from hybridal_ray.pool.formats.label_studio import CLASSES
 from hybridal_ray.pool.tables import Pool
 
 
@@ -14,7 +15,8 @@ def export_label_studio(pool: Pool, out: str, split: str | None = None) -> int:
 
     Every box is a keyframe, on the video's own frame rate: set ``frameRate="…"`` of the ``Video`` tag to it. The last
     box before a gap is not ``enabled``. A tube is a region for each of its classes; its name is in the region's
-    ``meta``. The format knows no masks. Which frames were looked at is told in the data of the task.
+    ``meta``. The format knows no masks. Which frames were looked at, and all classes in the pool's order, are told in the
+    data of the task.
 
     Args:
         pool: Whose labels.
@@ -32,7 +34,12 @@ def export_label_studio(pool: Pool, out: str, split: str | None = None) -> int:
         needs_rate(video)
         needs_size(video)
         regions = [_region(video, number, tube, pool.classes[tube.class_id]) for number, tube in enumerate(video.tubes)]
-        data = {"video": video.uri, "video_id": video.video_id, KEY: as_text(video.labelled)}
+        data = {
+            "video": video.uri,
+            "video_id": video.video_id,
+            KEY: as_text(video.labelled),
+            CLASSES: list(pool.classes),
+        }
         tasks.append({"data": data, "annotations": [{"result": regions}]})
     storage.write_json(out, tasks)
     return len(tasks)

@@ -8,7 +8,7 @@ gone after it. Between keyframes a box moves linearly; an enabled last one lasts
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from hybridal_ray.pool.formats.rotated import around
 from hybridal_ray.pool.untrusted import inner_path, parse_json
 
 DEFAULT_RATE = 24.0
+CLASSES = "pool_classes"  # key in the data of a task of our own
 _PARTS = ("x", "y", "width", "height")
 
 
@@ -63,7 +64,9 @@ def read_label_studio(
                 raise UserError(f"{file}: task {number} is of the video {name!r}, as is another of {tasks[name][0]}")
             tasks[name] = (file, task)
     regions = {name: _regions(task, file) for name, (file, task) in tasks.items()}
-    classes = tuple(sorted({label for of_video in regions.values() for region in of_video for label in region[1]}))
+    used = {label for of_video in regions.values() for region in of_video for label in region[1]}
+    named = [_own_classes(task, file) for file, task in tasks.values()]
+    classes = tuple(dict.fromkeys([*(label for of_task in named for label in of_task), *sorted(used)]))
     rotated = sum(bool(region[2][:, 4].any()) for of_video in regions.values() for region in of_video)
     notes = [f"{rotated} rotated boxes became the upright ones around them"] if rotated else []
     return Annotations(
@@ -107,11 +110,11 @@ def _labels(
         rows = len(at) - 1 - last
         keys = Keyframes(frames, values[rows, :5], np.ones(len(rows), dtype=bool), enabled[rows])
         there, positions, _ = keys.on(every)
+        positions[:, :4] *= np.array([facts.width, facts.height] * 2) / 100  # first: boxes are turned in pixels
         boxes = np.array(
             [around(x, y, w, h, turn, about_centre=False) for x, y, w, h, turn in positions.tolist()]
         ).reshape(-1, 4)
-        scale = np.array([facts.width, facts.height] * 2) / 100
-        tubes += [Tube(tube_id, classes.index(label), there, boxes * scale) for label in labels]
+        tubes += [Tube(tube_id, classes.index(label), there, boxes) for label in labels]
     if isinstance(looked_at, str):
         return VideoLabels(tubes, every if looked_at == "all" else NO_FRAMES)
     return VideoLabels(tubes, looked_at)
@@ -136,16 +139,36 @@ def _tasks(content: Any, location: str) -> list[Mapping[str, Any]]:
 
 
 def _video_of(task: Mapping[str, Any], location: str, number: int) -> str:
-    """Name of a task's video: the last part of its address; else that of the file."""
-    data = task.get("data") or {}
-    values = data.values() if isinstance(data, dict) else ()
-    named = [value for value in values if isinstance(value, str) and without_suffix(value.partition("?")[0]) != value]
-    named = [value for value in [data.get("video_id") if isinstance(data, dict) else None] if value] or named
+    """Name of a task's video: as our own export gives it; else the last part of its address; else that of the file."""
+    data = task.get("data")
+    values = data if isinstance(data, dict) else {}
+    if values.get("video_id"):
+        return inner_path(str(values["video_id"]), location)
+    paths = [_path_of(value) for value in values.values() if isinstance(value, str)]
+    named = [path for path in paths if without_suffix(path) != path]
     if not named:
         stem = location.rpartition("/")[2].removesuffix(".json")
         return stem if number == 0 else f"{stem}-{number}"
-    path = unquote(urlsplit(named[0]).path) if "://" in named[0] else named[0].partition("?")[0]
-    return without_suffix(inner_path(path.rpartition("/")[2] if "://" in named[0] else path.lstrip("/"), location))
+    return without_suffix(inner_path(named[0], location))
+
+
+def _path_of(address: str) -> str:
+    """The path in an address, of a file that the server reads itself the one in its query (`d`)."""
+    if "://" in address:
+        return unquote(urlsplit(address).path).rpartition("/")[2]
+    path, _, query = address.partition("?")
+    if path.rstrip("/").endswith("data/local-files"):
+        path = parse_qs(query).get("d", [""])[0]
+    return path.lstrip("/")
+
+
+def _own_classes(task: Mapping[str, Any], location: str) -> list[str]:
+    """The pool's classes in their order, which our own export names."""
+    data = task.get("data")
+    named = data.get(CLASSES, []) if isinstance(data, dict) else []
+    if not isinstance(named, list) or not all(isinstance(label, str) for label in named):
+        raise UserError(f"{location}: {CLASSES}: expected a list of names")
+    return named
 
 
 def _looked_at(task: Mapping[str, Any], location: str, labelled: str) -> str | FrameNumbers:
