@@ -5,12 +5,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pyarrow as pa
 import typer
 
 from hybridal_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from hybridal_ray.pool.decoding import VideoFacts
+    from hybridal_ray.pool.formats.ava import Clock
 
 
 class Format(StrEnum):
@@ -31,7 +35,15 @@ class _Truth:
     classes: Sequence[str]
     labelled: Mapping[str, Sequence[int]] | None
     actions: Sequence[int]  # ids in an AVA file, by class id
-    sizes: Mapping[str, tuple[int, int]] | None  # to turn shares of the picture into pixels
+    facts: Mapping[str, "VideoFacts"] | None  # to turn shares of the picture into pixels, and times into frames
+
+
+@dataclass(frozen=True)
+class _Numbering:
+    """What the numbers in a foreign file stand for."""
+
+    order: Sequence[str] | None  # the videos that those of an ACT pickle count
+    clock: "Clock | None"  # of the timestamps of a csv
 
 
 def evaluate(
@@ -44,6 +56,20 @@ def evaluate(
         str | None, typer.Option(help="Parquet of video_id, frame: the labelled frames, instead of what the pool says.")
     ] = None,
     clusters: Annotated[str | None, typer.Option(help="Parquet of video_id, cluster: scenes to tell apart.")] = None,
+    label_map: Annotated[
+        str | None, typer.Option(help="Names of the actions in a csv: pbtxt, or csv of id and name.")
+    ] = None,
+    first_frame: Annotated[
+        int, typer.Option(min=0, max=1, help="Number of the first frame in a csv, with --pool.")
+    ] = 1,
+    starts_at: Annotated[
+        float | None, typer.Option(help="With --pool: a csv tells seconds, this is the first frame's, as 900 in AVA.")
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(help="The test videos that the numbers in an ACT pickle count: its ground truth, or a text file."),
+    ] = None,
+    order_split: Annotated[int, typer.Option(min=1, help="Which split of that ground truth.")] = 1,
     form: Annotated[Format, typer.Option("--format", help="Of the predictions; auto goes by the name.")] = Format.AUTO,
     resamples: Annotated[int, typer.Option(min=0, help="Draws of videos behind the intervals.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
@@ -56,9 +82,14 @@ def evaluate(
     from hybridal_ray.evaluation import figures_table, metrics
     from hybridal_ray.evaluation.analysis import analyse
 
-    truth = _truth(pool, split, ava_truth, excluded, labelled)
+    truth = _truth(pool, split, ava_truth, excluded, labelled, label_map)
+    numbering = _numbering(order, order_split, first_frame, starts_at, in_pool=pool is not None)
     evidence = metrics.gather_evidence(
-        _tables(predictions, form, truth), truth.tubes, truth.video_ids, truth.classes, labelled=truth.labelled
+        _tables(predictions, form, truth, numbering),
+        truth.tubes,
+        truth.video_ids,
+        truth.classes,
+        labelled=truth.labelled,
     )
     result = metrics.figures(evidence, truth.classes, resamples=resamples, seed=seed)
     if ava_truth is not None:
@@ -70,14 +101,14 @@ def evaluate(
         print(json.dumps({"metrics": result, "analysis": analysis}, indent=1))
         return
     console = Console(width=140)
-    tables = {
+    shown = {
         "Conventions (95 % intervals over resampled videos)": figures_table.conventions_table(result),
         "Classes, under ava" if ava_truth else "Classes, under strict": figures_table.classes_table(result),
     }
     if ava_truth is None:
-        tables["What is wrong: tubes under strict, IoU 0.5"] = figures_table.errors_table(analysis)
-        tables["For whom it is wrong"] = figures_table.breakdowns_table(analysis)
-    for title, table in tables.items():
+        shown["What is wrong: tubes under strict, IoU 0.5"] = figures_table.errors_table(analysis)
+        shown["For whom it is wrong"] = figures_table.breakdowns_table(analysis)
+    for title, table in shown.items():
         console.print(f"\n{title}", highlight=False)
         console.print(table)
     for name, found in analysis["calibration"].items():
@@ -101,8 +132,26 @@ def _of_ava(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _truth(pool: str | None, split: str, ava_truth: str | None, excluded: str | None, labelled: str | None) -> _Truth:
+def _numbering(
+    order: str | None, order_split: int, first_frame: int, starts_at: float | None, *, in_pool: bool
+) -> _Numbering:
+    from hybridal_ray.pool.formats.act import read_video_order
+    from hybridal_ray.pool.formats.ava import Clock
+
+    clock = Clock("frames", first_frame) if starts_at is None else Clock("seconds", starts_at)
+    return _Numbering(None if order is None else read_video_order(order, order_split), clock if in_pool else None)
+
+
+def _truth(
+    pool: str | None,
+    split: str,
+    ava_truth: str | None,
+    excluded: str | None,
+    labelled: str | None,
+    label_map: str | None,
+) -> _Truth:
     from hybridal_ray.evaluation.ava_csv import read_ava_truth
+    from hybridal_ray.pool.decoding import VideoFacts
     from hybridal_ray.pool.tables import load_pool
 
     if (pool is None) == (ava_truth is None):
@@ -114,13 +163,25 @@ def _truth(pool: str | None, split: str, ava_truth: str | None, excluded: str | 
     known = load_pool(str(pool))
     videos = known.usable_videos(split)
     ids = [video.video_id for video in videos]
-    sizes = {video.video_id: (video.width, video.height) for video in videos}
-    actions = range(1, len(known.classes) + 1)
+    rates = dict(zip(known.videos["video_id"].to_pylist(), known.videos["fps"].to_pylist(), strict=True))
+    facts = {v.video_id: VideoFacts(v.num_frames, rates[v.video_id], v.width, v.height) for v in videos}
     frames = known.labelled_frames_of(ids) if labelled is None else _labelled_frames(labelled)
-    return _Truth(known.tubes_of(ids), ids, known.classes, frames, actions, sizes)
+    return _Truth(known.tubes_of(ids), ids, known.classes, frames, _actions(known.classes, label_map), facts)
 
 
-def _tables(location: str, form: Format, truth: _Truth) -> Iterator[pa.Table]:
+def _actions(classes: Sequence[str], label_map: str | None) -> Sequence[int]:
+    """Ids of the pool's classes: by the map; or the names themselves, where the importer had none; or from 1 on."""
+    from hybridal_ray.pool.formats.ava import read_label_map
+
+    if label_map is None:
+        return [int(name) for name in classes] if all(map(str.isdecimal, classes)) else range(1, len(classes) + 1)
+    ids = {name: action for action, name in read_label_map(label_map).items()}
+    if strangers := [name for name in classes if name not in ids]:
+        raise UserError(f"{label_map}: does not name {strangers[0]!r}, a class of the pool")
+    return [ids[name] for name in classes]
+
+
+def _tables(location: str, form: Format, truth: _Truth, numbering: _Numbering) -> Iterator[pa.Table]:
     from hybridal_ray.evaluation.act_pickle import read_act_predictions
     from hybridal_ray.evaluation.ava_csv import read_ava_predictions
     from hybridal_ray.evaluation.prediction_files import prediction_tables
@@ -129,9 +190,9 @@ def _tables(location: str, form: Format, truth: _Truth) -> Iterator[pa.Table]:
         endings = {".pkl": Format.ACT, ".pickle": Format.ACT, ".csv": Format.AVA}
         form = next((kind for ending, kind in endings.items() if location.endswith(ending)), Format.OURS)
     if form is Format.ACT:
-        yield read_act_predictions(location, truth.video_ids)
+        yield read_act_predictions(location, numbering.order)
     elif form is Format.AVA:
-        yield read_ava_predictions(location, truth.actions, truth.sizes)
+        yield read_ava_predictions(location, truth.actions, truth.facts, numbering.clock)
     else:
         yield from prediction_tables(location)
 

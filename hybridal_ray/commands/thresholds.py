@@ -38,11 +38,13 @@ def thresholds(
     videos = known.usable_videos(SPLIT)
     if not videos:
         raise UserError(f"{pool}/videos.parquet: no video of split {SPLIT!r} has status 'ok'")
+    ids = [video.video_id for video in videos]
     trials = search_thresholds(
         videos,
-        known.tubes_of([video.video_id for video in videos]),
+        known.tubes_of(ids),
         known.classes,
         checkpoint,
+        labelled=known.labelled_frames_of(ids),
         base=base,
         grid=grid,
         metric=metric,

@@ -18,22 +18,28 @@ from hybridal_ray.pool.untrusted import unpickle
 BOX_FIELDS, TUBE_FIELDS = 8, 5
 
 
-def read_act_predictions(location: str, video_ids: Sequence[str]) -> pa.Table:
+def read_act_predictions(location: str, order: Sequence[str] | None = None) -> pa.Table:
     """Reads detections.
 
     Args:
         location: The pickle.
-        video_ids: The test videos in the order of the data set, which is what video numbers count.
+        order: The test videos in the order of the data set, which is what video numbers count; tubes have names.
 
     Returns:
         Table of `PREDICTIONS_SCHEMA`, frames from 0. A box that belongs to no tube is a tube of its own.
 
     Raises:
-        UserError: The pickle holds anything but arrays and plain values, or these are not as described.
+        UserError: The pickle holds anything but arrays and plain values, or these are not as described; or it has
+            numbers for videos and there is no order.
     """
     content = unpickle(location)
     if isinstance(content, np.ndarray) and content.ndim == 2 and content.shape[1] >= BOX_FIELDS:
-        return _table(*_boxes(content.astype(np.float64), video_ids, location))
+        if order is None:
+            raise UserError(
+                f"{location}: has numbers for videos; expected --order with the data set's own list of test videos, "
+                "its ground-truth pickle or a text file"
+            )
+        return _table(*_boxes(content.astype(np.float64), order, location))
     if isinstance(content, dict):
         return _concatenated([_tube(*each, location) for each in _tubes(content)])
     raise UserError(
@@ -42,11 +48,12 @@ def read_act_predictions(location: str, video_ids: Sequence[str]) -> pa.Table:
     )
 
 
-def _boxes(rows: Floats, video_ids: Sequence[str], location: str) -> tuple[Any, ...]:
+def _boxes(rows: Floats, order: Sequence[str], location: str) -> tuple[Any, ...]:
     numbers = rows[:, 0].astype(np.int64)
-    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(video_ids):
-        raise UserError(f"{location}: video number {numbers.max()} found, expected 0…{len(video_ids) - 1}")
-    videos = np.array(video_ids, dtype=object)[numbers]
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(order):
+        wrong = numbers.min() if numbers.min() < 0 else numbers.max()
+        raise UserError(f"{location}: video number {wrong} found, expected 0…{len(order) - 1}")
+    videos = np.array(order, dtype=object)[numbers]
     tube_ids = [f"box-{n:07d}" for n in range(len(rows))]
     return videos, tube_ids, rows[:, 1] - 1, rows[:, 2], rows[:, 3], rows[:, 3], rows[:, 4:8]
 

@@ -1,11 +1,13 @@
 """AVA's csv files: detections, ground truth, excluded timestamps; MultiSports' too, with frame numbers for seconds.
 
 A row is ``video_id, timestamp, x1, y1, x2, y2, action_id, score or person_id``, without a header, boxes as shares of
-the picture. The timestamp stands as the frame, and an action's place among the sorted ids as its class.
+the picture. Where no clock says otherwise, the timestamp stands as the frame. An action's place among the ids is its
+class.
 """
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,10 +16,12 @@ import pyarrow as pa
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
+from hybridal_ray.pool.decoding import VideoFacts
+from hybridal_ray.pool.formats.ava import Clock
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
 from hybridal_ray.pool.tables import TUBES_SCHEMA
 
-Row = tuple[str, int, tuple[float, float, float, float], int, float]
+Row = tuple[str, float, tuple[float, float, float, float], int, float]
 CORNERS = ("x1", "y1", "x2", "y2")
 
 
@@ -46,57 +50,70 @@ def read_ava_truth(location: str, excluded: str | None = None) -> AvaTruth:
     Raises:
         UserError: A file is missing or a row of it malformed; the message names it.
     """
-    left_out = {(row[0], _whole(row[1], excluded, n)) for n, row in enumerate(_csv(excluded, 2))} if excluded else set()
+    left_out = (
+        {(row[0], _finite(row[1], excluded, n)) for n, row in enumerate(_csv(excluded, 2))} if excluded else set()
+    )
     rows = [row for row in _rows(location) if row[:2] not in left_out]
     actions = tuple(sorted({row[3] for row in rows}))
     columns = _columns(rows, actions)
     tubes = [f"person-{int(person)}" for *_, person in rows]
     labelled: dict[str, set[int]] = {}
     for video, timestamp, *_ in rows:
-        labelled.setdefault(video, set()).add(timestamp)
+        labelled.setdefault(video, set()).add(int(timestamp))
     masks = pa.nulls(len(rows), pa.string())
     truth = pa.table({**columns, "tube_id": tubes, "mask": masks}).select(TUBES_SCHEMA.names).cast(TUBES_SCHEMA)
     return AvaTruth(truth, actions, {video: sorted(frames) for video, frames in labelled.items()})
 
 
 def read_ava_predictions(
-    location: str, actions: Sequence[int], sizes: Mapping[str, tuple[int, int]] | None = None
+    location: str,
+    actions: Sequence[int],
+    facts: Mapping[str, VideoFacts] | None = None,
+    clock: Clock | None = None,
 ) -> pa.Table:
     """Reads detections, each a tube of its own.
 
     Args:
         location: The csv file.
-        actions: Ids of the actions that are evaluated; detections of others are left out.
-        sizes: Width and height of each video, to give boxes in pixels; None leaves them as shares.
+        actions: Ids of the actions that are evaluated, by class; detections of others are left out.
+        facts: Of each video that is evaluated, to give boxes in pixels; None leaves them as shares of the picture.
+        clock: How a timestamp names a frame; None leaves it as it is. Needs `facts`.
 
     Returns:
         Table of `PREDICTIONS_SCHEMA`.
 
     Raises:
-        UserError: As in `read_ava_truth`.
+        UserError: As in `read_ava_truth`, or as in `Clock.frames`.
     """
     known = set(actions)
-    rows = [row for row in _rows(location) if row[3] in known and (sizes is None or row[0] in sizes)]
+    rows = [row for row in _rows(location) if row[3] in known and (facts is None or row[0] in facts)]
     scores = [score for *_, score in rows]
-    columns = _columns(rows, actions, sizes)
+    columns = _columns(rows, actions)
+    if facts is not None:
+        columns |= _in_pixels(rows, facts)
+        if clock is not None:
+            frames = [clock.frames([row[1]], facts[row[0]], row[0])[0] for row in rows]
+            columns["frame"] = pa.array(frames, pa.int32())
     tubes = [f"box-{n:07d}" for n in range(len(rows))]
     table = pa.table({**columns, "tube_id": tubes, "score": scores, "tube_score": scores})
     return table.select(PREDICTIONS_SCHEMA.names).cast(PREDICTIONS_SCHEMA)
 
 
-def _columns(
-    rows: Sequence[Row], actions: Sequence[int], sizes: Mapping[str, tuple[int, int]] | None = None
-) -> dict[str, pa.Array]:
+def _columns(rows: Sequence[Row], actions: Sequence[int]) -> dict[str, pa.Array]:
     classes = {action: class_id for class_id, action in enumerate(actions)}
     boxes = np.array([row[2] for row in rows], dtype=np.float64).reshape(-1, 4)
-    if sizes is not None:
-        boxes = boxes * np.array([sizes[row[0]] * 2 for row in rows], dtype=np.float64).reshape(-1, 4)
     return {
         "video_id": pa.array([row[0] for row in rows], pa.string()),
-        "frame": pa.array([row[1] for row in rows], pa.int32()),
+        "frame": pa.array([int(row[1]) for row in rows], pa.int32()),
         "class_id": pa.array([classes[row[3]] for row in rows], pa.int32()),
         **{name: pa.array(boxes[:, k], pa.float64()) for k, name in enumerate(CORNERS)},
     }
+
+
+def _in_pixels(rows: Sequence[Row], facts: Mapping[str, VideoFacts]) -> dict[str, pa.Array]:
+    sizes = np.array([(facts[row[0]].width, facts[row[0]].height) * 2 for row in rows], dtype=np.float64)
+    boxes = np.array([row[2] for row in rows], dtype=np.float64).reshape(-1, 4) * sizes.reshape(-1, 4)
+    return {name: pa.array(boxes[:, k], pa.float64()) for k, name in enumerate(CORNERS)}
 
 
 def _rows(location: str) -> list[Row]:
@@ -108,7 +125,7 @@ def _rows(location: str) -> list[Row]:
         except ValueError as error:
             raise UserError(f"{location}, line {number + 1}: {error}; expected numbers after the video id") from error
         action = _whole(row[6], location, number)
-        parsed.append((row[0], _whole(row[1], location, number), (x1, y1, x2, y2), action, last))
+        parsed.append((row[0], _finite(row[1], location, number), (x1, y1, x2, y2), action, last))
     return parsed
 
 
@@ -118,6 +135,16 @@ def _csv(location: str, num_fields: int) -> list[list[str]]:
         if len(row) < num_fields:
             raise UserError(f"{location}, line {number + 1}: {len(row)} fields found, expected {num_fields}")
     return rows
+
+
+def _finite(text: str, location: str | None, number: int) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise UserError(f"{location}, line {number + 1}: {text!r} found, expected a timestamp")
+    return found
 
 
 def _whole(text: str, location: str | None, number: int) -> int:

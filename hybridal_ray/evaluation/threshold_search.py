@@ -46,6 +46,7 @@ def search_thresholds(
     classes: Sequence[str],
     checkpoint_dir: str,
     *,
+    labelled: Mapping[str, Sequence[int]] | None = None,
     base: DetectionSettings,
     grid: Mapping[str, Sequence[Any]] = GRID,
     metric: str = METRIC,
@@ -60,6 +61,7 @@ def search_thresholds(
         truth: Table of `TUBES_SCHEMA`.
         classes: Class names.
         checkpoint_dir: Written by `save_detector`.
+        labelled: Frames that somebody labelled, by video; None is all of all.
         base: The settings that the grid does not name.
         grid: Values by field of `DetectionSettings`.
         metric: What decides, higher is better: a name of `hybridal_ray.evaluation.metrics.figures`.
@@ -97,7 +99,7 @@ def search_thresholds(
             progress(number + 1, len(videos))
     trials = []
     for candidate, found in zip(candidates, tables, strict=True):
-        metrics = evaluate_predictions(pa.concat_tables(found), truth, ids, classes, resamples=0)
+        metrics = evaluate_predictions(pa.concat_tables(found), truth, ids, classes, labelled=labelled, resamples=0)
         trials.append(Trial(candidate, metrics[metric] or 0.0))  # None, of no actor found, is the worst
     return sorted(trials, key=lambda trial: -trial.value)
 

@@ -23,6 +23,7 @@ UNUSABLE = {
     "unreadable": "not one frame decodes",
     "fewer frames": "the pool tells of more frames than decode",
     "other size": "frames are not of the size that the pool tells",
+    "set aside": "decodes, but was set aside when the pool was made; ingest again if that was mended",
 }
 TOLD = {
     "truncated": "breaks off; the frames before the break are used",
@@ -84,6 +85,8 @@ def _of_video(row: Mapping[str, object], found: Inspection) -> list[Finding]:
         if (facts.width, facts.height) != (row["width"], row["height"]):
             detail = f"{facts.width}×{facts.height} pixels, the pool tells of {row['width']}×{row['height']}"
             findings.append(Finding(video_id, "other size", detail))
+    elif row["status"] != "missing":  # what was not there may be there by now
+        findings.append(Finding(video_id, "set aside", f"{row['status']}: {row['reason'] or 'no reason is given'}"))
     if found.broke_off is not None:
         stated = f" of {found.stated_frames}" if found.stated_frames else ""
         findings.append(Finding(video_id, "truncated", f"{facts.num_frames}{stated} frames decode: {found.broke_off}"))

@@ -146,15 +146,28 @@ def test_act_pickles_and_ava_csv_are_evaluated(hybridal, pool, predictions, tmp_
         ]
     )
     (tmp_path / "act.pkl").write_bytes(pickle.dumps(boxes))
-    metrics = evaluated(hybridal, "--pool", pool, "--predictions", tmp_path / "act.pkl")["metrics"]
+    code, _, err = hybridal("evaluate", "--pool", pool, "--predictions", tmp_path / "act.pkl")
+    assert code == 2
+    assert "expected --order" in err
+    (tmp_path / "order.txt").write_text("\n".join(videos))
+    ordered = ("--order", tmp_path / "order.txt")
+    metrics = evaluated(hybridal, "--pool", pool, "--predictions", tmp_path / "act.pkl", *ordered)["metrics"]
     assert metrics["act/frame_map@0.5"] == pytest.approx(1.0)
     lines = [
-        f"{row['video_id']},{row['frame']},{row['x1'] / 128},{row['y1'] / 96},{row['x2'] / 128},{row['y2'] / 96},"
+        f"{row['video_id']},{row['frame'] + 1},{row['x1'] / 128},{row['y1'] / 96},{row['x2'] / 128},{row['y2'] / 96},"
         f"{row['class_id'] + 1},{row['score']}"
         for row in rows
     ]
     (tmp_path / "ava.csv").write_text("\n".join(lines))
     metrics = evaluated(hybridal, "--pool", pool, "--predictions", tmp_path / "ava.csv")["metrics"]
+    assert metrics["ava/frame_map@0.5"] == pytest.approx(1.0)
+    as_named = ("--first-frame", "0", "--label-map", tmp_path / "map.csv")
+    (tmp_path / "map.csv").write_text("7,red\n3,green\n")
+    ids = {1: 7, 2: 3}
+    other = [line.split(",") for line in lines]
+    renamed = [",".join([f[0], str(int(f[1]) - 1), *f[2:6], str(ids[int(f[6])]), f[7]]) for f in other]
+    (tmp_path / "named.csv").write_text("\n".join(renamed))
+    metrics = evaluated(hybridal, "--pool", pool, "--predictions", tmp_path / "named.csv", *as_named)["metrics"]
     assert metrics["ava/frame_map@0.5"] == pytest.approx(1.0)
     (tmp_path / "truth.csv").write_text("\n".join(line.rpartition(",")[0] + ",0" for line in lines))
     files = ("--ava-truth", tmp_path / "truth.csv", "--predictions", tmp_path / "ava.csv")

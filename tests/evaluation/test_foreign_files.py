@@ -9,8 +9,12 @@ import pytest
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.act_pickle import read_act_predictions
 from hybridal_ray.evaluation.ava_csv import read_ava_predictions, read_ava_truth
+from hybridal_ray.pool.decoding import VideoFacts
+from hybridal_ray.pool.formats.act import read_video_order
+from hybridal_ray.pool.formats.ava import Clock
 
 VIDEOS = ["Run/b", "Run/a"]
+CLOCKS = [Clock("frames", 1), Clock("seconds", 900)]
 
 
 def pickled(tmp_path, content):
@@ -72,6 +76,21 @@ def test_a_pickle_of_something_else_is_refused_and_not_run(tmp_path, content, me
         read_act_predictions(pickled(tmp_path, content), VIDEOS)
 
 
+def test_numbers_for_videos_need_the_order_of_the_data_set(tmp_path):
+    boxes = pickled(tmp_path, np.array([[1, 1, 3, 0.25, 1, 2, 3, 4]]))
+    with pytest.raises(UserError, match=r"detections\.pkl: has numbers for videos; expected --order"):
+        read_act_predictions(boxes)
+    listed = written(tmp_path, "order.txt", "zebra.mp4", "", "Run/apple")
+    assert read_video_order(listed) == ["zebra", "Run/apple"]
+    assert read_act_predictions(boxes, read_video_order(listed))["video_id"].to_pylist() == ["Run/apple"]
+    (tmp_path / "truth.pkl").write_bytes(pickle.dumps({"test_videos": [["a"], ["c", "b"]]}))
+    assert read_video_order(str(tmp_path / "truth.pkl"), 2) == ["c", "b"]
+    for content, why in (({"labels": []}, "expected an object with test_videos"), ({"test_videos": []}, "names no")):
+        (tmp_path / "truth.pkl").write_bytes(pickle.dumps(content))
+        with pytest.raises(UserError, match=why):
+            read_video_order(str(tmp_path / "truth.pkl"))
+
+
 def test_a_torn_pickle_is_refused(tmp_path):
     (tmp_path / "torn.pkl").write_bytes(b"\x80\x04\x95")
     with pytest.raises(UserError, match="not a readable pickle"):
@@ -92,8 +111,11 @@ def test_ava_rows_become_classes_in_the_order_of_ids_and_excluded_timestamps_are
     said = written(tmp_path, "said.csv", "v,902,0.1,0.2,0.5,0.6,12,0.75", "v,902,0,0,1,1,99,0.9")
     (row,) = read_ava_predictions(said, true.actions).to_pylist()
     assert (row["frame"], row["class_id"], row["score"], row["x1"]) == (902, 0, 0.75, pytest.approx(0.1))
-    (row,) = read_ava_predictions(said, true.actions, {"v": (200, 100)}).to_pylist()
+    facts = {"v": VideoFacts(99, 25.0, 200, 100)}
+    (row,) = read_ava_predictions(said, true.actions, facts).to_pylist()
     assert [row[name] for name in ("x1", "y1", "x2", "y2")] == pytest.approx([20, 20, 100, 60])
+    frames = [read_ava_predictions(said, true.actions, facts, clock)["frame"].to_pylist() for clock in CLOCKS]
+    assert frames == [[901], [50]]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +123,9 @@ def test_ava_rows_become_classes_in_the_order_of_ids_and_excluded_timestamps_are
     [
         ("v,902,0.1", "line 1: 3 fields found, expected 8"),
         ("v,902,a,0,1,1,12,1", "line 1: could not convert"),
-        ("v,x,0,0,1,1,12,1", "line 1: 'x' found, expected a whole number"),
+        ("v,x,0,0,1,1,12,1", "line 1: 'x' found, expected a timestamp"),
+        ("v,inf,0,0,1,1,12,1", "line 1: 'inf' found, expected a timestamp"),
+        ("v,902,0,0,1,1,x,1", "line 1: 'x' found, expected a whole number"),
     ],
 )
 def test_a_malformed_ava_row_is_named(tmp_path, line, message):

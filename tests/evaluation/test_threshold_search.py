@@ -19,9 +19,10 @@ def search(tmp_path_factory):
     write_video(folder / "v.mp4", frames)
     checkpoint = str(folder / "checkpoint")
     save_detector(checkpoint, DetectorSpec("bright_detector:BrightDetector", 2, 64, 4, 2), {}, None)
-    truth = pa.Table.from_pylist([row | {"video_id": "v"} for row in rows], TUBES_SCHEMA)
 
-    def run(split="val", **options):
+    def run(split="val", frames=range(12), **options):
+        known = [row | {"video_id": "v"} for row in rows if row["frame"] in frames]
+        truth = pa.Table.from_pylist(known, TUBES_SCHEMA)
         video = Video("v", str(folder / "v.mp4"), split, "v", 12, 128, 96)
         base = DetectionSettings(min_tube_frames=2)
         return search_thresholds([video], truth, CLASSES, checkpoint, base=base, **options)
@@ -44,6 +45,13 @@ def test_the_best_settings_come_first(search):
     )  # beyond 0.9999 nothing is seen, and green lasts 6 frames
     assert trials[0].value == 1.0
     assert told == [(1, 1)]
+
+
+def test_frames_that_nobody_labelled_do_not_count(search):
+    (trial,) = search(frames=(0, 4, 8), labelled={"v": [0, 4, 8]}, grid={})
+    assert trial.value == 1.0
+    (trial,) = search(frames=(0, 4, 8), grid={})
+    assert trial.value < 0.5  # as if nobody were there on the others
 
 
 @pytest.mark.parametrize("split", ["test", "train"])

@@ -63,18 +63,26 @@ def test_videos_are_found_by_path_with_or_without_ending_or_by_their_last_part(v
     media = MediaFolder(str(videos))
     assert media.names == ["broken", "pictures", "sub/a.b"]
     for named in ("sub/a.b", "sub/a.b.mp4", "a.b.mkv", "elsewhere/a.b"):
-        assert media.find(named, "labels.xml") == str(videos / "sub/a.b.mp4")
-    assert media.find("a", "labels.xml") is None
+        assert media.find_all([named], "labels.xml") == [str(videos / "sub/a.b.mp4")]
+    assert media.find_all(["a"], "labels.xml") == [None]
     remote = MediaFolder(videos.as_uri())
     assert remote.names == media.names
-    assert remote.find("pictures", "labels.xml") == f"{videos.as_uri()}/pictures/"
+    assert remote.find_all(["pictures"], "labels.xml") == [f"{videos.as_uri()}/pictures/"]
     with pytest.raises(UserError, match=r"labels\.xml: names the file '\.\./videos/broken\.avi'"):
-        media.find("../videos/broken.avi", "labels.xml")
+        media.find_all(["../videos/broken.avi"], "labels.xml")
+
+
+def test_a_file_that_is_named_in_full_is_no_other_videos_nor_one_that_two_would_take(videos: Path) -> None:
+    media = MediaFolder(str(videos))
+    there = str(videos / "sub/a.b.mp4")
+    assert media.find_all(["elsewhere/a.b", "sub/a.b"], "labels.xml") == [None, there]
+    assert media.find_all(["elsewhere/a.b", "there/a.b"], "labels.xml") == [None, None]
+    assert media.find_all(["elsewhere/a.b", "pictures"], "labels.xml") == [there, str(videos / "pictures")]
 
 
 def test_a_last_part_that_two_videos_have_finds_neither(videos: Path) -> None:
     encode(videos / "a.b.mp4", 2)
-    assert MediaFolder(str(videos)).find("elsewhere/a.b", "labels.xml") is None
+    assert MediaFolder(str(videos)).find_all(["elsewhere/a.b"], "labels.xml") == [None]
     encode(videos / "a.b.avi", 2)
     with pytest.raises(UserError, match="differ in their ending only"):
         MediaFolder(str(videos))

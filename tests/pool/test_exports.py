@@ -30,7 +30,7 @@ from hybridal_ray.pool.tables import LABELLED_FRAMES_SCHEMA, TUBES_SCHEMA, VIDEO
 
 LENGTH, WIDTH, HEIGHT, FPS = 40, 64, 48, 30_000 / 1001
 FACTS = VideoFacts(LENGTH, FPS, WIDTH, HEIGHT)
-CLASSES = ("run", "sit & wait", "<wave>")
+CLASSES = ("run", "sit & wait", "<wave>", 'driver\'s "left\\right" {turn} id: 7')
 
 Label = tuple[str, str, str, int]  # video, tube, class, frame
 

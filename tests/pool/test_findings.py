@@ -1,5 +1,6 @@
 """Oracles: faults put in on purpose, one each; a check of a mended pool finds nothing unusable."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,19 @@ def test_each_fault_is_found_and_mended(tmp_path: Path) -> None:
     assert again.looked_at["frame"].to_pylist() == [6, 7]
     second = check_pool(again, str(tmp_path / "work 2"), ActorPlan(actors=0, seconds_per_video=60))
     assert second.unusable == 0
+
+
+def test_what_the_importer_set_aside_stays_so_and_what_was_missing_is_taken_in(tmp_path: Path) -> None:
+    pool = faulty_pool(tmp_path)
+    status = {"turned": ("unreadable", "no mask file"), "sound": ("missing", "not in the folder of videos")}
+    rows = [row | dict(zip(("status", "reason"), status.get(row["video_id"], ("ok", None)), strict=True))
+            for row in pool.videos.to_pylist()]  # fmt: skip
+    pool = dataclasses.replace(pool, videos=pa.Table.from_pylist(rows, VIDEOS_SCHEMA))
+    report = check_pool(pool, str(tmp_path / "work"), ActorPlan(actors=0, seconds_per_video=60))
+    told = {finding.video_id: finding.detail for finding in report.findings if finding.kind == "set aside"}
+    assert told == {"turned": "unreadable: no mask file"}
+    mended = write_mended(pool, str(tmp_path / "mended"), report.seen, report.findings)
+    assert sorted(mended.videos["video_id"].to_pylist()) == ["copy", "cut", "short", "sound"]
 
 
 @pytest.mark.ray

@@ -111,6 +111,31 @@ def test_cvat_boxes_fit_videos_coded_again(tmp_path: Path) -> None:
     assert boxes_of(found, "v", FACTS)["0", "run", 29] == [10, 2, 15, 22]
 
 
+@pytest.mark.parametrize("size", [(200, 25), (50, 100), (100, 50)])
+def test_cvat_masks_fit_videos_coded_again(tmp_path: Path, size: tuple[int, int]) -> None:
+    """Oracle: the whole picture of the task, of which each pixel of the video takes the one under its middle."""
+    width, height = size
+    task = f"<size>30</size><original_size><width>{width}</width><height>{height}</height></original_size>"
+    pixels = np.zeros((height, width), dtype=bool)
+    pixels[4:16, 8:20] = np.arange(12)[:, np.newaxis] + np.arange(12) < 15
+    runs = np.diff(np.flatnonzero(np.diff(np.r_[2, pixels[4:16, 8:20].ravel(), 2])))
+    mask = (
+        f'<mask frame="29" outside="0" rle="0, {", ".join(map(str, runs))}" left="8" top="4" width="12" height="12"/>'
+    )
+    (video,) = cvat(tmp_path, f'<track label="run">{mask}</track>', task).videos
+    (tube,) = video.labels(FACTS).tubes
+    assert tube.masks[0] is not None
+    rows = ((np.arange(50) + 0.5) * height / 50).astype(int)
+    columns = ((np.arange(100) + 0.5) * width / 100).astype(int)
+    np.testing.assert_array_equal(decode_mask(tube.masks[0], 50, 100), pixels[rows][:, columns])
+
+
+def test_cvat_a_project_of_several_tasks_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "all.xml").write_text("<annotations><meta><project><tasks/></project></meta></annotations>")
+    with pytest.raises(UserError, match=r"all\.xml: is of a whole project, .*; export each task alone"):
+        read_cvat(str(tmp_path / "all.xml"))
+
+
 def test_cvat_other_shapes_are_left_out_and_counted(tmp_path: Path) -> None:
     found = cvat(tmp_path, f'<track label="run">{box(1)}</track><track label="run"><points frame="1"/></track>')
     assert found.notes == ["1 tracks of points, lines or other shapes were left out; expected boxes or masks"]

@@ -42,7 +42,8 @@ def export_ava(pool: Pool, out: str, split: str | None = None) -> int:
                 parts = [repr(min(1.0, max(0.0, edge / size))) for edge, size in zip(box, scale, strict=True)]
                 rows.append((frame, tube.tube_id, [*parts, str(tube.class_id + 1), tube.tube_id]))
         writer.writerows([video.video_id, repr(frame / video.fps), *fields] for frame, _, fields in sorted(rows))
-    names = "".join(f'item {{\n  name: "{name}"\n  id: {number}\n}}\n' for number, name in enumerate(pool.classes, 1))
+    quoted = [name.replace("\\", "\\\\").replace('"', '\\"') for name in pool.classes]
+    names = "".join(f'item {{\n  name: "{name}"\n  id: {number}\n}}\n' for number, name in enumerate(quoted, 1))
     storage.write_bytes(out, lines.getvalue().encode())
     storage.write_bytes(out + MAP_SUFFIX, names.encode())
     return num_videos

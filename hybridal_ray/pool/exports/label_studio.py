@@ -15,8 +15,8 @@ def export_label_studio(pool: Pool, out: str, split: str | None = None) -> int:
 
     Every box is a keyframe, on the video's own frame rate: set ``frameRate="…"`` of the ``Video`` tag to it. The last
     box before a gap is not ``enabled``. A tube is a region for each of its classes; its name is in the region's
-    ``meta``. The format knows no masks. Which frames were looked at, and all classes in the pool's order, are told in the
-    data of the task.
+    ``meta``. The format knows no masks. Which frames were looked at, and all classes in order, are told in the data of
+    the task.
 
     Args:
         pool: Whose labels.

@@ -12,7 +12,8 @@ import numpy as np
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.decoding import VideoFacts
 from hybridal_ray.pool.formats.annotations import AnnotatedVideo, Annotations, Tube, VideoLabels
-from hybridal_ray.pool.untrusted import unpickle
+from hybridal_ray.pool.formats.media import without_suffix
+from hybridal_ray.pool.untrusted import read_bounded, unpickle
 
 NEEDED = ("labels", "gttubes", "nframes", "resolution")
 LABELLED_KEY = "labelled_frames"  # of our own export: by video, frames counted as in the tubes
@@ -56,6 +57,29 @@ def read_act(location: str, *, split: int = 1, first_frame: int | None = None) -
             for claimed in [_claimed(content, name, location)]
         ],
     )
+
+
+def read_video_order(location: str, split: int = 1) -> list[str]:
+    """The test videos in the order of the data set, which is what the numbers in a file of detections count.
+
+    Args:
+        location: A ground-truth pickle, or a text file of one video a line.
+        split: Of the pickle.
+
+    Raises:
+        UserError: It is absent or malformed, or names no video.
+    """
+    if location.endswith((".pkl", ".pickle")):
+        content = unpickle(location)
+        if not isinstance(content, dict) or not isinstance(content.get("test_videos"), list):
+            raise UserError(f"{location}: expected an object with test_videos")
+        names = _split_list(content, "test", split, location)
+    else:
+        lines = read_bounded(location).decode("utf-8", "replace").splitlines()
+        names = [without_suffix(line.strip()) for line in lines if line.strip()]
+    if not names:
+        raise UserError(f"{location}: names no test video")
+    return names
 
 
 def _split_list(content: Mapping[str, Any], where: str, split: int, location: str) -> list[str]:

@@ -110,7 +110,7 @@ def _look_at(
     videos: Sequence[AnnotatedVideo], media: MediaFolder, source: str, fps: float | None, progress: Progress | None
 ) -> list[_Seen]:
     """Decodes what is there, two videos at a time."""
-    uris = [media.find(video.video_id, source) for video in videos]
+    uris = media.find_all([video.video_id for video in videos], source)
     decoders: SimpleQueue[DecoderProcess] = SimpleQueue()
     seen: list[_Seen] = []
     with DecoderProcess(SECONDS_PER_VIDEO) as first, DecoderProcess(SECONDS_PER_VIDEO) as second:

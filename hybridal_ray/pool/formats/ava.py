@@ -20,8 +20,9 @@ from hybridal_ray.pool.formats.annotations import AnnotatedVideo, Annotations, T
 from hybridal_ray.pool.formats.media import without_suffix
 from hybridal_ray.pool.untrusted import read_bounded
 
-_MAP_ITEM = re.compile(r"item\s*\{([^}]*)\}")
-_MAP_NAME = re.compile(r"""name\s*:\s*["']([^"'\n]*)["']""")
+_QUOTED = r"""(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
+_MAP_ITEM = re.compile(rf"""item\s*\{{((?:{_QUOTED}|[^}}"'])*)\}}""")
+_MAP_NAME = re.compile(rf"name\s*:\s*({_QUOTED})")
 _MAP_ID = re.compile(r"\bid\s*:\s*(\d+)")
 
 
@@ -82,7 +83,7 @@ def read_ava(
         UserError: A file is absent or a line of it malformed; the message names the line.
     """
     skipped = {pair for file in excluded for pair in _pairs(file)}
-    names = None if label_map is None else _read_map(label_map)
+    names = None if label_map is None else read_label_map(label_map)
     rows: defaultdict[str, list[_Row]] = defaultdict(list)
     split_of: dict[str, str] = {}
     for split, file in splits.items():
@@ -166,15 +167,19 @@ def _lines(location: str) -> list[tuple[int, list[str]]]:
         raise UserError(f"{location}: not a readable csv file: {error}") from error
 
 
-def _read_map(location: str) -> dict[int, str]:
-    """Names by action id."""
+def read_label_map(location: str) -> dict[int, str]:
+    """Names by action id, out of ``item { name: … id: … }`` or csv rows of id and name.
+
+    Raises:
+        UserError: The file is absent, or names no action.
+    """
     text = read_bounded(location).decode("utf-8", "replace")
     names: dict[int, str] = {}
     for item in _MAP_ITEM.findall(text):
-        name, number = _MAP_NAME.search(item), _MAP_ID.search(item)
+        name, number = _MAP_NAME.search(item), _MAP_ID.search(re.sub(_QUOTED, "", item))
         if name is None or number is None:
             raise UserError(f"{location}: an item without name or id: {item.strip()!r}")
-        names[int(number.group(1))] = name.group(1)
+        names[int(number.group(1))] = re.sub(r"\\(.)", r"\1", name.group(1)[1:-1])
     if not names:
         names = {int(fields[0]): fields[1] for _, fields in _lines(location) if len(fields) > 1 and fields[0].isdigit()}
     if not names:

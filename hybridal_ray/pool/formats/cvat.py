@@ -169,13 +169,14 @@ def _class_of(track: _Track, shape: Shape, class_attribute: str | None) -> str:
 def _labels(
     facts: VideoFacts, *, task: _Task, classes: Sequence[str], class_attribute: str | None, interpolate: str
 ) -> VideoLabels:
-    scale = np.array([facts.width / task.width, facts.height / task.height] * 2) if task.width else np.ones(4)
+    picture = (task.width, task.height) if task.width and task.height else (facts.width, facts.height)
+    scale = np.array([facts.width / picture[0], facts.height / picture[1]] * 2) if all(picture) else np.ones(4)
     grid = task.grid(facts.num_frames)
     tubes = []
     for track in task.tracks:
         keys = _keyframes(track, task.step, interpolate)
         frames, boxes, last = keys.on(grid)
-        masks = _masks(track, last, frames, facts)
+        masks = _masks(track, last, picture, facts)
         of_class = np.array([classes.index(_class_of(track, track.shapes[key], class_attribute)) for key in last])
         for class_id in np.unique(of_class).tolist():
             rows = np.flatnonzero(of_class == class_id)
@@ -196,23 +197,28 @@ def _keyframes(track: _Track, step: int, interpolate: str) -> Keyframes:
     return Keyframes(frames, boxes, shown, shown_after)
 
 
-def _masks(track: _Track, keys: np.ndarray, frames: np.ndarray, facts: VideoFacts) -> list[str | None]:
-    """The mask of the keyframe, which holds until the next; none where the video has another size than the task."""
+def _masks(track: _Track, keys: np.ndarray, picture: tuple[int, int], facts: VideoFacts) -> list[str | None]:
+    """The mask of the keyframe, which holds until the next."""
     counts: dict[int, str | None] = {}
     for key in np.unique(keys).tolist():
         mask = track.shapes[key].mask
-        counts[key] = None if mask is None else _placed(mask, facts)
+        counts[key] = None if mask is None else _placed(mask, picture, facts)
     return [counts[key] for key in keys.tolist()]
 
 
-def _placed(mask: tuple[int, int, np.ndarray], facts: VideoFacts) -> str | None:
+def _placed(mask: tuple[int, int, np.ndarray], picture: tuple[int, int], facts: VideoFacts) -> str | None:
+    """A mask of the task's picture (width, height) on the video's, by the nearest pixel; None where nothing is left."""
     left, top, pixels = mask
     height, width = pixels.shape
-    if left < 0 or top < 0 or left + width > facts.width or top + height > facts.height:
+    if left < 0 or top < 0 or left + width > picture[0] or top + height > picture[1]:
         return None
+    # Of the middle of each pixel of the video, the place in the mask.
+    columns = ((np.arange(facts.width) + 0.5) * picture[0] / facts.width).astype(np.int64) - left
+    rows = ((np.arange(facts.height) + 0.5) * picture[1] / facts.height).astype(np.int64) - top
+    across, down = (columns >= 0) & (columns < width), (rows >= 0) & (rows < height)
     whole = np.zeros((facts.height, facts.width), dtype=bool)
-    whole[top : top + height, left : left + width] = pixels
-    return encode_mask(whole)
+    whole[np.ix_(down, across)] = pixels[np.ix_(rows[down], columns[across])]
+    return encode_mask(whole) if whole.any() else None
 
 
 def _read_task(root: Element, location: str) -> _Task:
@@ -220,6 +226,8 @@ def _read_task(root: Element, location: str) -> _Task:
         raise UserError(f"{location}: the root is <{root.tag}>, expected <annotations> of CVAT for video 1.1")
     if root.find("image") is not None:
         raise UserError(f"{location}: holds <image> elements; export the task as CVAT for video 1.1")
+    if root.find("meta/project") is not None:
+        raise UserError(f"{location}: is of a whole project, whose tasks share its frames; export each task alone")
     meta = root.find("meta/task")
     meta = root.find("meta/job") if meta is None else meta
     step = _step(_text(meta, "frame_filter"), location)

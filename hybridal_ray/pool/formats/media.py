@@ -1,7 +1,8 @@
 """The videos of a folder, found by the names that annotation files give them."""
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from hybridal_ray.errors import UserError
@@ -41,23 +42,33 @@ class MediaFolder:
         assert self.location is not None
         return storage.join(self.location, self._paths[name])
 
-    def find(self, named: str, source: str) -> str | None:
-        """Where the video lies that an annotation file names, or None.
+    def find_all(self, named: Sequence[str], source: str) -> list[str | None]:
+        """Where the videos lie that an annotation file names, None for each that is not there.
 
         Args:
-            named: A path below the folder, with or without ending; or, where only one video has that, its last part.
+            named: Paths below the folder, with or without ending; or, where only one video has that, their last part.
+                A file that has one of them for its path is no other's, nor is one that several would take.
             source: The annotation file, for the message.
 
         Raises:
-            UserError: The name leaves the folder.
+            UserError: A name leaves the folder.
         """
-        path = inner_path(named, source)
+        paths = [inner_path(name, source) for name in named]
+        exact = [next((n for n in (path, without_suffix(path)) if n in self._paths), None) for path in paths]
+        taken = set(exact)
+        by_base = [self._of_last_part(path) if name is None else None for path, name in zip(paths, exact, strict=True)]
+        claims = Counter(by_base)
+        found = [
+            name or (other if other not in taken and claims[other] == 1 else None)
+            for name, other in zip(exact, by_base, strict=True)
+        ]
+        return [None if name is None else self.uri(name) for name in found]
+
+    def _of_last_part(self, path: str) -> str | None:
         for name in (path, without_suffix(path)):
-            if name in self._paths:
-                return self.uri(name)
             of_that_name = self._by_base.get(PurePosixPath(name).name, [])
             if len(of_that_name) == 1:
-                return self.uri(of_that_name[0])
+                return of_that_name[0]
         return None
 
 
