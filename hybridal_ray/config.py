@@ -58,6 +58,17 @@ class Config(Section):
                 f"training.batch_size: {training.batch_size} does not divide over training.workers={training.workers} "
                 f"and training.accumulate={training.accumulate}"
             )
+        unlabelled = round(training.unlabelled * training.batch_size)
+        if training.unlabelled and not 0 < unlabelled < training.batch_size:
+            raise ValueError(
+                f"training.unlabelled: {training.unlabelled} of training.batch_size={training.batch_size} are "
+                f"{unlabelled} clips; expected at least one, and one labelled clip beside them"
+            )
+        if training.workers > 1 and 0 < training.gpus_per_worker < 1:
+            raise ValueError(
+                f"training.gpus_per_worker: found {training.gpus_per_worker}; expected whole GPUs where "
+                f"training.workers={training.workers}, for two workers cannot exchange gradients on one"
+            )
         if self.detector.feature_cache is not None and not training.freeze_encoder:
             raise ValueError(
                 "detector.feature_cache: an encoder that is trained has other features in every round; "

@@ -132,7 +132,7 @@ class TrainingConfig(Section):
     validation: ValidationConfig = ValidationConfig()
     workers: int = Field(1, ge=0, description="Ray Train workers; 0 trains in the loop's own process.")
     cpus_per_worker: float = Field(1, gt=0, description="CPU cores of each.")
-    gpus_per_worker: float = Field(0, ge=0, description="GPUs of each; a fraction shares one.")
+    gpus_per_worker: float = Field(0, ge=0, description="GPUs of each; a fraction, for one worker alone, shares one.")
     max_failures: int = Field(3, ge=0, description="Restarts of lost workers from the last checkpoint.")
 
 

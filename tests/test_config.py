@@ -145,6 +145,8 @@ def test_a_field_like_no_other_gets_no_hint() -> None:
         ("stopping.target", 0.5, r"stopping\.target: expected a section with metric, at_least, surely, found 0\.5"),
         ("training.workers", 3, r"training\.batch_size: 8 does not divide over training\.workers=3 and .*"),
         ("training.accumulate", 5, r"training\.batch_size: 8 does not divide over .* and training\.accumulate=5"),
+        ("training.unlabelled", 0.06, r"training\.unlabelled: 0\.06 of training\.batch_size=8 are 0 clips; .*"),
+        ("training.unlabelled", 0.95, r"training\.unlabelled: 0\.95 of training\.batch_size=8 are 8 clips; .*"),
         ("detector.feature_cache", "cache", r"detector\.feature_cache: .*training\.freeze_encoder=true.*"),
         ("seed", -1, r"seed: .*greater than or equal to 0, found -1"),
     ],
@@ -153,6 +155,14 @@ def test_errors_name_file_field_what_was_found_and_what_was_expected(file, field
     file.write_text(yaml.safe_dump(tree_with(field, value)))
     with pytest.raises(UserError, match=rf"^{file}: {message}$"):
         load_config(file)
+
+
+def test_workers_do_not_share_a_gpu() -> None:
+    tree = tree_with("training", {"workers": 2, "gpus_per_worker": 0.5})
+    with pytest.raises(UserError, match=r"^here: training\.gpus_per_worker: found 0\.5; expected whole GPUs where"):
+        parse_config(tree, "here")
+    tree["training"]["workers"] = 1
+    assert parse_config(tree, "here").training.gpus_per_worker == 0.5
 
 
 def test_a_missing_field_is_named() -> None:

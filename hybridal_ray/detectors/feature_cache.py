@@ -127,11 +127,10 @@ def _arithmetic(device: torch.device) -> str:
 def _clips_key(uri: str, clips: FrameIndices, arithmetic: str) -> str | None:
     """Names the clips of a video as it is now, and how they are computed; None where it cannot be looked at."""
     try:
-        system, path = storage.filesystem(uri)
-        info = system.get_file_info(path)
+        state = storage.state_of(uri)
     except (OSError, UserError):
         return None
-    identity = json.dumps([uri, info.size, info.mtime_ns, clips.shape, arithmetic])
+    identity = json.dumps([uri, *state, clips.shape, arithmetic])
     frames = np.ascontiguousarray(clips, dtype="<i8").tobytes()
     return hashlib.blake2b(identity.encode() + frames, digest_size=16).hexdigest()
 

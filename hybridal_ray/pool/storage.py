@@ -5,6 +5,7 @@ store makes an object visible when its upload ends, which is the same promise. K
 characters they hold; how a store is reached is told by its usual environment variables (``AWS_ENDPOINT_URL``, …).
 """
 
+import hashlib
 import json
 import os
 import uuid
@@ -121,8 +122,15 @@ def size_of(location: str) -> int:
 
 
 def state_of(location: str) -> tuple[int, int]:
-    """Bytes of a file and when it was last changed, in nanoseconds; (-1, -1) where there is none."""
+    """Bytes of a file and when it was last changed, in nanoseconds; (-1, -1) where there is none.
+
+    Of a folder the bytes of its own files, and a number that changes with the name, size or time of any of them.
+    """
     info = _info(location)
+    if info.type == pafs.FileType.Directory:
+        files = sorted((file.base_name, file.size, file.mtime_ns) for file in _files_in(location, recursive=False))
+        digest = hashlib.blake2b(json.dumps(files).encode(), digest_size=8).digest()
+        return sum(size for _, size, _ in files), int.from_bytes(digest, "big")
     return (int(info.size), int(info.mtime_ns or 0)) if info.type == pafs.FileType.File else (-1, -1)
 
 
@@ -157,6 +165,14 @@ def write_bytes(location: str, content: bytes) -> None:
                 stream.write(content)
     except OSError as error:
         raise UserError(f"{location}: cannot be written: {error}") from error
+
+
+def remove(location: str) -> None:
+    """Deletes a file; nothing happens where there is none."""
+    if exists(location):
+        system, path = filesystem(location)
+        with _reaching(location):
+            system.delete_file(path)
 
 
 def publish(partial: str, location: str) -> None:

@@ -160,6 +160,7 @@ class Pool:
 
 def save_pool(pool: Pool) -> None:
     """Writes a pool to its root, ``pool.json`` last, so that a half-written pool is never taken for one."""
+    forget_pool(pool.root)
     storage.write_table(storage.join(pool.root, "videos.parquet"), pool.videos.cast(VIDEOS_SCHEMA))
     storage.write_table(storage.join(pool.root, "tubes.parquet"), pool.tubes.cast(TUBES_SCHEMA))
     description: dict[str, Any] = {"format_version": FORMAT_VERSION, "name": pool.name, "classes": list(pool.classes)}
@@ -168,6 +169,11 @@ def save_pool(pool: Pool) -> None:
         storage.write_table(storage.join(pool.root, "labelled_frames.parquet"), frames)
         description["labelled_frames"] = True
     storage.write_json(storage.join(pool.root, "pool.json"), description)
+
+
+def forget_pool(root: str) -> None:
+    """Deletes ``pool.json``, before the files that it stands for are replaced."""
+    storage.remove(storage.join(root, "pool.json"))
 
 
 def load_pool(root: str) -> Pool:

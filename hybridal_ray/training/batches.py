@@ -14,7 +14,7 @@ from hybridal_ray.detectors.interface import DetectorSpec
 from hybridal_ray.pool.frame_cache import FrameCache
 from hybridal_ray.pool.ledger import VideoLabels
 from hybridal_ray.pool.tables import Video
-from hybridal_ray.training.rendering import TrackRenderer
+from hybridal_ray.training.rendering import DistanceCache, InstanceMaps, TrackRenderer
 from hybridal_ray.training.sampling import WHOLE, ClipDraw
 from hybridal_ray.training.settings import LossSettings
 from hybridal_ray.training.stew import clip_weights, window_means
@@ -27,7 +27,7 @@ class TrainingBatch:
 
     Attributes:
         frames: (N, T, H, W, 3), uint8 RGB.
-        instances: (N, T, H, W), uint8; 0 for background, i + 1 on the pixels of actor i.
+        instances: (N, T, H, W), int16; 0 for background, i + 1 on the pixels of actor i of those that are in the clip.
         weights: φ, (N, T, H, W), float32 in [0, 1].
         actor_classes: (N, M), int64, −1 where a clip has fewer than M actors.
         crops: (N, 3), float32, the part of the picture to be enlarged, see `crop_clips`; None where all is seen.
@@ -77,8 +77,9 @@ class ClipSource:
         self.spec = spec
         self.loss = loss
         self.cache = cache
+        distances = DistanceCache()
         self._renderers = [
-            TrackRenderer(tracks_of(frames, video.num_frames), (video.height, video.width), spec.input_size)
+            TrackRenderer(tracks_of(frames, video.num_frames), (video.height, video.width), spec.input_size, distances)
             for video, frames in zip(videos, labels, strict=True)
         ]
 
@@ -93,18 +94,18 @@ class ClipSource:
             UnreadableVideo: A labelled video can no longer be decoded.
         """
         clips = [self._clip(draw) for draw in draws]
-        classes = [self.classes(draw.video) for draw in draws]
+        classes = [of_clip for *_, of_clip in clips]
         most = max((len(of_clip) for of_clip in classes), default=0)
         padded = np.array([[*of_clip, *[-1] * (most - len(of_clip))] for of_clip in classes], dtype=np.int64)
         return TrainingBatch(
-            frames=torch.from_numpy(np.stack([frames for frames, _, _ in clips])),
-            instances=torch.from_numpy(np.stack([instances for _, instances, _ in clips])),
-            weights=torch.from_numpy(np.stack([weights for _, _, weights in clips])),
+            frames=torch.from_numpy(np.stack([frames for frames, *_ in clips])),
+            instances=torch.from_numpy(np.stack([instances for _, instances, *_ in clips])),
+            weights=torch.from_numpy(np.stack([weights for _, _, weights, _ in clips])),
             actor_classes=torch.from_numpy(padded.reshape(len(draws), most)),
             crops=None if all(draw.crop == WHOLE for draw in draws) else torch.tensor([draw.crop for draw in draws]),
         )
 
-    def _clip(self, draw: ClipDraw) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _clip(self, draw: ClipDraw) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[int]]:
         video, spec, window = self.videos[draw.video], self.spec, self.loss.window
         frames = clip_at(draw.start, video.num_frames, spec.clip_frames, spec.clip_stride)
         around = draw.start + spec.clip_stride * np.arange(-window, spec.clip_frames + window)
@@ -122,10 +123,21 @@ class ClipSource:
             high=self.loss.spatial_high,
         )
         pixels = self.cache.clip(video.uri, frames)
-        inner = instances[window : window + spec.clip_frames]
+        inner, present = _numbered_anew(instances[window : window + spec.clip_frames])
+        classes = [self._renderers[draw.video].tracks[number - 1].class_id for number in present]
         if draw.flipped:
             pixels, inner, weights = pixels[:, :, ::-1], inner[:, :, ::-1], weights[:, :, ::-1]
-        return np.ascontiguousarray(pixels), np.ascontiguousarray(inner), np.ascontiguousarray(weights)
+        return np.ascontiguousarray(pixels), np.ascontiguousarray(inner), np.ascontiguousarray(weights), classes
+
+
+def _numbered_anew(instances: InstanceMaps) -> tuple[InstanceMaps, list[int]]:
+    """Maps without gaps in their numbers, and the former ones: few tracks of a long video are in one clip of it."""
+    counts = np.bincount(instances.ravel())
+    counts[0] = 0
+    present = np.flatnonzero(counts)
+    numbers = np.zeros(len(counts), dtype=np.int16)
+    numbers[present] = np.arange(1, len(present) + 1)
+    return numbers[instances], present.tolist()
 
 
 def prefetched(

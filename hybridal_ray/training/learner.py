@@ -29,6 +29,7 @@ class Learner:
         model: The same as it is called: compiled, its gradients averaged over the workers.
         centres: (K, D), of deep clustering, or None before they start.
         counts: (K,), latents that each centre has seen.
+        skipped: Steps so far that were not taken because a gradient was not finite.
 
     Args:
         task: What is to be trained; `initial_weights` are loaded.
@@ -56,6 +57,7 @@ class Learner:
         self.optimiser = build_optimiser(trained, settings)
         self.precision = arithmetic(settings.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision is torch.float16)
+        self.skipped = 0
         self.centres: Tensor | None = None
         self.counts: Tensor | None = None
 
@@ -98,8 +100,11 @@ class Learner:
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + term.detach().double() / len(batches)
         self.scaler.unscale_(self.optimiser)
-        nn.utils.clip_grad_norm_(self.detector.parameters(), self.task.optimiser.clip_norm)
-        self.scaler.step(self.optimiser)
+        norm = nn.utils.clip_grad_norm_(self.detector.parameters(), self.task.optimiser.clip_norm)
+        if bool(norm.isfinite()):
+            self.scaler.step(self.optimiser)
+        else:  # one such step would leave no weight a number
+            self.skipped += 1
         self.scaler.update()
         if self.averaged is not None:
             self.averaged.update_parameters(self.detector)
@@ -142,7 +147,8 @@ class Learner:
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # none where the training began in another precision
+            self.scaler.load_state_dict(state["scaler"])
         if state["centres"] is not None:
             self.centres, self.counts = state["centres"].to(self.device), state["counts"].to(self.device)
 

@@ -1,5 +1,6 @@
 """The loss of a batch: the terms of method §7 and §4, put together."""
 
+import torch
 from torch import Tensor
 
 from hybridal_ray.detectors.interface import DetectorOutput
@@ -42,9 +43,15 @@ def batch_loss(
             output, instances, weights, actor_classes, kind=settings.class_loss, progress=progress
         ),
     }
-    total = terms["mask_loss"] + settings.classes * terms["class_loss"]
+    total = terms["mask_loss"] + settings.classes * terms["class_loss"] + _nothing_of(output)
     if centres is not None:
         terms["clustering_loss"] = clustering_loss(output.latent, centres)
         total = total + beta * terms["clustering_loss"]
     terms["loss"] = total
     return terms
+
+
+def _nothing_of(output: DetectorOutput) -> Tensor:
+    """0, with a gradient of 0 to all outputs: DDP waits for the parameters of those too that no term looks at yet."""
+    outputs = [output.latent, output.class_scores, *([] if output.class_maps is None else [output.class_maps])]
+    return torch.stack([each.float().mul(0).nan_to_num().sum() for each in outputs]).sum()

@@ -5,7 +5,9 @@ the interpolated box has its centre: those of an actor that walks away from its 
 where the two places do not overlap leave nothing (docs/pseudo_labels.md has the figures).
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -15,23 +17,31 @@ from hybridal_ray.pool.masks import decode_mask
 from hybridal_ray.training.tracks import Track, interpolate_boxes
 
 Mask = npt.NDArray[np.bool_]
-InstanceMaps = npt.NDArray[np.uint8]
+InstanceMaps = npt.NDArray[np.int16]
+DISTANCES_MIB = 256  # of distance transforms that all renderers of a worker keep
 
 
 class TrackRenderer:
     """Draws the tracks of one video, and remembers the distance transforms of its labelled masks.
 
     Args:
-        tracks: At most 255.
+        tracks: At most 32,767.
         picture: Height and width of the decoded frame, in pixels; boxes and masks are given in it.
         size: Height and width of the maps, in pixels.
+        distances: Where distance transforms are kept; None keeps them here.
     """
 
-    def __init__(self, tracks: Sequence[Track], picture: tuple[int, int], size: int) -> None:
+    def __init__(
+        self,
+        tracks: Sequence[Track],
+        picture: tuple[int, int],
+        size: int,
+        distances: "DistanceCache | None" = None,
+    ) -> None:
         self.tracks = tracks
         self.picture = picture
         self.size = size
-        self._distances: dict[tuple[int, int], npt.NDArray[np.float32]] = {}
+        self._distances = DistanceCache() if distances is None else distances
 
     def render(self, frames: npt.NDArray[np.int64]) -> InstanceMaps:
         """The instance maps of some frames.
@@ -42,9 +52,9 @@ class TrackRenderer:
             frames: (F,), frame indices of the video.
 
         Returns:
-            (F, size, size), uint8.
+            (F, size, size), int16.
         """
-        maps = np.zeros((len(frames), self.size, self.size), dtype=np.uint8)
+        maps = np.zeros((len(frames), self.size, self.size), dtype=np.int16)
         for index, track in enumerate(self.tracks):
             boxes, inside = interpolate_boxes(track, frames)
             for position in np.flatnonzero(inside):
@@ -96,12 +106,46 @@ class TrackRenderer:
         return decode_mask(counts, height, width)[np.ix_(rows.astype(int), columns.astype(int))]
 
     def _distance(self, index: int, position: int) -> npt.NDArray[np.float32]:
-        key = (index, position)
-        if key not in self._distances:
+        counts = self.tracks[index].masks[position]
+        assert counts is not None
+        key = (counts, *self.picture, self.size)
+        distances = self._distances.get(key)
+        if distances is None:
             mask = self._labelled_mask(index, position)
             assert mask is not None
-            self._distances[key] = signed_distance(mask)
-        return self._distances[key]
+            distances = signed_distance(mask)
+            self._distances.put(key, distances)
+        return distances
+
+
+class DistanceCache:
+    """Distance transforms of masks, those used last; safe for several threads.
+
+    Args:
+        max_bytes: What they may take.
+    """
+
+    def __init__(self, max_bytes: int = DISTANCES_MIB * 2**20) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._kept: OrderedDict[tuple[str, int, int, int], npt.NDArray[np.float32]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: tuple[str, int, int, int]) -> npt.NDArray[np.float32] | None:
+        """The transform of a mask: its counts, height and width of the picture, and the size it was drawn at."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: tuple[str, int, int, int], distances: npt.NDArray[np.float32]) -> None:
+        """Keeps one, and drops those that were used least lately."""
+        with self._lock:
+            if key not in self._kept:
+                self._bytes += distances.nbytes
+            self._kept[key] = distances
+            while self._bytes > self._max_bytes:
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes
 
 
 def signed_distance(mask: Mask) -> npt.NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """Choosing the best epoch by the loss on videos that are labelled but not trained on."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -57,13 +58,14 @@ def validation_loss(learner: Learner, source: ClipSource, draws: Sequence[ClipDr
     return float(sums[0] / sums[1])
 
 
-def keep_best(best: State | None, learner: Learner, epoch: int, loss: float) -> State:
+def keep_best(best: State | None, learner: Learner, epoch: int, loss: float) -> State | None:
     """The better one of the best epoch so far and this one; ties go to the earlier.
 
     Returns:
-        ``epoch``, ``loss``, ``weights`` and ``centres``, on the CPU, the caller's own.
+        ``epoch``, ``loss``, ``weights`` and ``centres``, on the CPU, the caller's own; None where no epoch has had a
+        finite loss.
     """
-    if best is not None and best["loss"] <= loss:
+    if not math.isfinite(loss) or (best is not None and best["loss"] <= loss):
         return best
     weights = {name: tensor.detach().cpu().clone() for name, tensor in learner.evaluated.state_dict().items()}
     centres = None if learner.centres is None else learner.centres.cpu().clone()

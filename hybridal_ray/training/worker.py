@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from hybridal_ray.errors import UserError
 from hybridal_ray.pool.frame_cache import FrameCache
 from hybridal_ray.training.batches import ClipSource, prefetched
 from hybridal_ray.training.centres import start_centres
@@ -38,7 +39,7 @@ def train(task: TrainingTask, session: Session) -> State:
 
     Raises:
         UnreadableVideo: A labelled video can no longer be decoded.
-        UserError: The detector cannot be built, or a batch does not fit the GPU.
+        UserError: The detector cannot be built, a batch does not fit the GPU, or the training has diverged.
     """
     if session.device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # every batch has the same shape
@@ -104,7 +105,7 @@ def _epoch(task: TrainingTask, session: Session, sources: _Sources, learner: Lea
         )
     learner.train_mode()
     sums: dict[str, Tensor] = {}
-    waited = 0.0
+    waited, skipped = 0.0, learner.skipped
     parts_of_epoch = _parts(task, session, sources, epoch, learner.centres is not None)
     batches = prefetched(sources.trained, parts_of_epoch, task.optimiser.loaders)
     for step in range(epoch * length, (epoch + 1) * length):
@@ -114,10 +115,16 @@ def _epoch(task: TrainingTask, session: Session, sources: _Sources, learner: Lea
         rate = learning_rate(task.optimiser, step)
         for name, term in learner.step(parts, rate, step / (length * task.optimiser.epochs)).items():
             sums[name] = sums.get(name, 0.0) + term / length
+    if learner.skipped - skipped == length and not bool(sums["loss"].isfinite()):
+        raise UserError(
+            f"training: not one gradient of epoch {epoch} was finite; expected a training.learning_rate below "
+            f"{task.optimiser.learning_rate:g}, or training.precision=float32"
+        )
     metrics = {"epoch": float(epoch), **_means_over_workers(sums, session), "learning_rate": rate}
     trained = time.perf_counter() - started
     metrics |= {
         "waiting_share": waited / trained,
+        "skipped_steps": float(learner.skipped - skipped),
         "clips_per_second": length * task.optimiser.batch_size / trained,
         **_memory_of_workers(session),
     }

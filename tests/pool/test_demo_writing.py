@@ -63,6 +63,14 @@ def test_a_generation_that_fails_leaves_no_pool(tmp_path: Path) -> None:
     assert not (tmp_path / "pool.json").exists()
 
 
+def test_a_generation_that_fails_leaves_no_pool_of_former_tables_either(tmp_path: Path) -> None:
+    (tmp_path / "pool.json").write_text('{"name": "demo", "classes": [], "format_version": 1}')
+    (tmp_path / "videos").write_text("a file where the folder of the videos should be")
+    with pytest.raises(UserError, match="videos"):
+        generate_demo_pool(str(tmp_path), videos=8, seed=0)
+    assert not (tmp_path / "pool.json").exists()
+
+
 def test_a_pool_of_another_kind_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "pool.json").write_text('{"name": "street", "classes": [], "format_version": 1}')
     with pytest.raises(UserError, match=r"pool\.json: the pool 'street' is there already"):

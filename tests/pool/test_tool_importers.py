@@ -381,6 +381,16 @@ def test_the_upright_box_holds_the_corners_of_the_rotated_one(angle: float) -> N
         assert around(10, 20, 30, 10, angle, about_centre=about_centre) == pytest.approx(expected)
 
 
+def test_further_actions_of_an_actor_on_a_frame_are_told(tmp_path: Path) -> None:
+    tables = LabelTables()
+    found = label_studio(tmp_path, region(key(2, enabled=False, rate=30), labels=("run", "sit", "wave")))
+    (video,) = found.videos
+    tables.add("v", video.labels(FACTS), FACTS)
+    assert len(tables.tubes()) == 3
+    (note,) = tables.notes()
+    assert note.startswith("2 boxes tell of a further action of an actor on the same frame")
+
+
 def test_a_tube_has_one_box_a_frame(tmp_path: Path) -> None:
     tables = LabelTables()
     found = label_studio(tmp_path, region(key(2, enabled=False, rate=30)), region(key(2, 5, enabled=False, rate=30)))

@@ -8,11 +8,13 @@ import torch
 from made_up_labels import SIDE, SPEC, write_pool
 from sessions import MemorySession
 
+from hybridal_ray.detectors.interface import normalise
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.frame_cache import FrameCache
 from hybridal_ray.pool.ledger import labels_by_video
 from hybridal_ray.training.batches import ClipSource, TrainingBatch
 from hybridal_ray.training.learner import Learner
+from hybridal_ray.training.objective import batch_loss
 from hybridal_ray.training.sampling import ClipDraw
 from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings, SamplingSettings
 from hybridal_ray.training.task import LabelledVideos, TrainingTask
@@ -95,6 +97,30 @@ def test_faster_arithmetic_gives_nearly_the_same_step(task: TrainingTask, option
     plain, fast = learner_of(task), learner_of(task, **options)
     losses = [one.step([batch_of(task, FOUR)], rate=1e-3, progress=0.0)["loss"].item() for one in (plain, fast)]
     assert losses[1] == pytest.approx(losses[0], rel=2e-2)
+
+
+def test_a_step_whose_gradient_is_not_finite_is_left_out(task: TrainingTask) -> None:
+    learner, batch = learner_of(task), batch_of(task, FOUR)
+    before = copy.deepcopy(learner.detector.state_dict())
+    broken = dataclasses.replace(batch, weights=batch.weights * float("inf"))
+    assert not learner.step([broken], rate=1e-2, progress=0.0)["loss"].isfinite()
+    assert learner.skipped == 1
+    kept = [name for name, _ in learner.detector.named_parameters()]
+    assert all(torch.equal(learner.detector.state_dict()[name], before[name]) for name in kept)
+    learner.step([batch], rate=1e-2, progress=0.0)
+    assert learner.skipped == 1
+    assert all(tensor.isfinite().all() for tensor in learner.detector.state_dict().values())
+
+
+@pytest.mark.parametrize("unused", ["latent", "class_scores"])
+def test_every_output_has_a_gradient_so_that_workers_wait_for_none(task: TrainingTask, unused: str) -> None:
+    learner, batch = learner_of(task), batch_of(task, FOUR)
+    output = learner.predict(learner.model, normalise(batch.frames), None)
+    loss = batch_loss(output, batch.instances, batch.weights, batch.actor_classes, settings=task.loss, progress=0.0)[
+        "loss"
+    ]
+    (gradient,) = torch.autograd.grad(loss, getattr(output, unused))
+    assert gradient.abs().sum() == 0
 
 
 def test_the_spread_loss_follows_the_progress_of_the_training(task: TrainingTask) -> None:

@@ -75,6 +75,15 @@ def test_another_memory_layout_gives_the_same_function() -> None:
     torch.testing.assert_close(module(clips.contiguous(memory_format=torch.channels_last_3d)), before)
 
 
+@pytest.mark.parametrize(("by_itself", "expected"), [(False, torch.float16), (True, torch.bfloat16)])
+def test_a_gpu_that_can_only_emulate_bfloat16_computes_in_float16(monkeypatch, by_itself: bool, expected) -> None:
+    """A T4 says that it supports bfloat16 by emulation, and has no convolutions of it."""
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: by_itself or including_emulation
+    )
+    assert arithmetic("auto", torch.device("cuda")) is expected
+
+
 def test_a_cpu_computes_in_float32_unless_told_otherwise() -> None:
     cpu = torch.device("cpu")
     assert [arithmetic(name, cpu) for name in ("auto", "float32", "bfloat16", "float16")] == [

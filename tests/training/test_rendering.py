@@ -11,7 +11,7 @@ from made_up_labels import actor
 from scipy.io import loadmat
 
 from hybridal_ray.pool.masks import box_of_mask, encode_mask
-from hybridal_ray.training.rendering import TrackRenderer, interpolate_masks, move, signed_distance
+from hybridal_ray.training.rendering import DistanceCache, TrackRenderer, interpolate_masks, move, signed_distance
 from hybridal_ray.training.tracks import Track, tracks_of
 
 
@@ -180,3 +180,15 @@ def test_moved_masks_agree_better_with_real_ones_where_labels_are_rare(hybridal_
     assert len(moved) > 150
     assert np.mean(moved) > np.mean(unmoved) + 0.005
     assert np.mean(moved) > 0.65
+
+
+def test_of_the_distance_transforms_those_used_last_are_kept_within_their_bytes() -> None:
+    """Three of four bytes each fit into fourteen; the one that was asked for again outlives the next."""
+    kept = DistanceCache(max_bytes=14)
+    keys = [(counts, 1, 1, 1) for counts in "abcd"]
+    for key in keys[:3]:
+        kept.put(key, np.full((1, 1), ord(key[0]), dtype=np.float32))
+    assert kept.get(keys[0]) is not None
+    kept.put(keys[0], np.zeros((1, 1), dtype=np.float32))  # two threads at once: counted once
+    kept.put(keys[3], np.zeros((1, 1), dtype=np.float32))
+    assert [kept.get(key) is not None for key in keys] == [True, False, True, True]

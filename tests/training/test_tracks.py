@@ -95,6 +95,23 @@ def test_tubes_are_told_apart_and_each_limits_only_itself() -> None:
     np.testing.assert_allclose(interpolate_boxes(second, [5])[0], [[2, 2, 6, 6]])
 
 
+def test_a_class_that_changes_makes_another_track_half_way_and_boxes_move_on_across_it() -> None:
+    labels = {
+        10: (actor("a", 0, 0, 10, 10, class_id=1),),
+        20: (actor("a", 10, 0, 20, 10, class_id=1),),
+        25: (actor("a", 20, 0, 30, 10, class_id=0),),
+        40: (),
+        50: (actor("a", 0, 0, 9, 9, class_id=0), actor("a", 0, 0, 9, 9, class_id=4)),  # two at once: the first counts
+    }
+    tracks = tracks_of(labels, num_frames=60)
+    assert [(t.class_id, t.first, t.last) for t in tracks] == [(1, 0, 22), (0, 23, 32), (0, 46, 59)]
+    assert [t.frames.tolist() for t in tracks] == [[10, 20, 25], [10, 20, 25], [50]]
+    for track, frames in ((tracks[0], (10, 20, 22)), (tracks[1], (23, 25, 30))):
+        boxes, inside = interpolate_boxes(track, frames)
+        np.testing.assert_allclose(boxes[:, 0], np.interp(frames, [10, 20, 25], [0, 10, 20]))
+        assert inside.all()
+
+
 def test_frames_without_actors_make_no_track() -> None:
     assert tracks_of({}, 10) == []
     assert tracks_of({3: (), 5: ()}, 10) == []

@@ -8,10 +8,14 @@ from made_up_labels import SPEC, write_pool
 from sessions import MemorySession
 
 from hybridal_ray.detectors.building import build_detector
+from hybridal_ray.errors import UserError
 from hybridal_ray.pool.ledger import labels_by_video
+from hybridal_ray.training import objective
+from hybridal_ray.training.learner import Learner
 from hybridal_ray.training.optimisation import learning_rate
 from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings, SamplingSettings
 from hybridal_ray.training.task import LabelledVideos, TrainingTask
+from hybridal_ray.training.validation import keep_best
 from hybridal_ray.training.worker import final_weights, train
 
 OPTIMISER = OptimiserSettings(
@@ -166,6 +170,22 @@ def test_training_ends_when_validation_no_longer_improves(validated: TrainingTas
     again = MemorySession(state)
     assert train(patient, again)["epoch"] == 3
     assert again.metrics == []
+
+
+def test_an_epoch_without_a_number_for_a_loss_is_never_the_best(validated: TrainingTask) -> None:
+    learner = Learner(validated, MemorySession())
+    assert keep_best(None, learner, 0, float("nan")) is None
+    best = keep_best(None, learner, 1, 1.5)
+    for loss in (float("nan"), float("inf"), 1.5, 1.6):
+        assert keep_best(best, learner, 2, loss) is best
+    assert keep_best(best, learner, 2, 1.4)["epoch"] == 2
+
+
+def test_a_training_that_has_diverged_is_told(task: TrainingTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objective, "weighted_bce", lambda logits, *_: logits.sum() * float("nan"))
+    with pytest.raises(UserError, match=r"^training: not one gradient of epoch 0 was finite; expected a training\."):
+        train(task, session := MemorySession())
+    assert session.states == []
 
 
 def test_with_every_option_too_going_on_gives_the_same_bits(validated: TrainingTask) -> None:

@@ -18,7 +18,7 @@ from hybridal_ray.pool.demo.rendering import film
 from hybridal_ray.pool.demo.scenes import paint_backdrop
 from hybridal_ray.pool.demo.sources import PlannedClip, draw_source, plan_clips
 from hybridal_ray.pool.demo.staging import FRAME_RATE, FRAME_SIZE, Staging, stage_clip
-from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, save_pool
+from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, forget_pool, save_pool
 
 NAME = "demo"
 _WORKERS = 2  # threads: NumPy and the encoder release the interpreter's lock most of the time
@@ -48,6 +48,7 @@ def generate_demo_pool(root: str, *, videos: int = 240, seed: int = 0, difficult
     for planned in plan_clips(videos, seed):
         clips_of.setdefault(planned.source, []).append(planned)
     write = partial(_write_source, root, seed, difficulty)
+    forget_pool(root)
     with ThreadPoolExecutor(_WORKERS) as workers:
         deque(workers.map(write, clips_of.values()), maxlen=0)  # the first error ends it and is raised here
     save_pool(pool)

@@ -24,9 +24,11 @@ class LabelTables:
 
     Attributes:
         left_out: How many boxes could not be taken, by why.
+        of_several: How many boxes are of a further action of an actor on the same frame.
     """
 
     left_out: Counter[str] = field(default_factory=Counter)
+    of_several: int = 0
     _ids: list[str] = field(default_factory=list)
     _tubes: list[tuple[int, Tube, npt.NDArray[np.intp]]] = field(default_factory=list)
     _looked_at: list[npt.NDArray[np.int64]] = field(default_factory=list)
@@ -49,6 +51,7 @@ class LabelTables:
             if len(kept):
                 self._tubes.append((index, tube, kept))
                 with_box.append(tube.frames[kept])
+        self.of_several += len(taken) - len({(tube_id, frame) for tube_id, _, frame in taken})
         self._looked_at.append(np.unique(np.concatenate(with_box)))
 
     def tubes(self) -> pa.Table:
@@ -80,8 +83,14 @@ class LabelTables:
         return pa.Table.from_arrays(columns, schema=LABELLED_FRAMES_SCHEMA)
 
     def notes(self) -> Sequence[str]:
-        """What was left out, a sentence each."""
-        return [f"{count} boxes were left out: they {why}" for why, count in sorted(self.left_out.items())]
+        """What was left out, and what training will not see, a sentence each."""
+        notes = [f"{count} boxes were left out: they {why}" for why, count in sorted(self.left_out.items())]
+        if self.of_several:
+            notes.append(
+                f"{self.of_several} boxes tell of a further action of an actor on the same frame: figures count them, "
+                "a detector is taught the first"
+            )
+        return notes
 
     def _usable(self, tube: Tube, last: int, taken: set[tuple[str, int, int]]) -> npt.NDArray[np.intp]:
         """Rows of a tube that a pool can hold; each frame of an actor and class once, the first one counts."""

@@ -41,13 +41,15 @@ def update_centres(centres: Tensor, counts: Tensor, latents: Tensor) -> tuple[Te
     Args:
         centres: (K, D).
         counts: (K,), latents that each centre has seen so far, float.
-        latents: (N, D), of this worker's share of the minibatch.
+        latents: (N, D), of this worker's share of the minibatch; those that are not finite do not count.
 
     Returns:
         The new centres and counts.
     """
     latents = latents.detach().float()
-    one_hot = torch.nn.functional.one_hot(assign(latents, centres), len(centres)).to(latents.dtype)  # (N, K)
+    finite = latents.isfinite().all(dim=1, keepdim=True)  # (N, 1)
+    latents = torch.where(finite, latents, 0.0)
+    one_hot = torch.nn.functional.one_hot(assign(latents, centres), len(centres)) * finite.to(latents.dtype)  # (N, K)
     statistics = torch.cat([one_hot.T @ latents, one_hot.sum(dim=0).unsqueeze(1)], dim=1)  # (K, D + 1)
     if dist.is_available() and dist.is_initialized():
         dist.all_reduce(statistics)

@@ -63,6 +63,14 @@ def test_a_minibatch_moves_centres_as_its_latents_would_one_by_one(latents, cent
     assert new_counts.tolist() == expected_counts
 
 
+def test_latents_that_are_no_numbers_do_not_count(latents, centres) -> None:
+    broken = torch.cat([latents, torch.tensor([[0.0, float("nan"), 0.0], [float("inf")] * 3])])
+    counts = torch.ones(4)
+    without = update_centres(centres, counts, latents)
+    for found, expected in zip(update_centres(centres, counts, broken), without, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
 def test_a_centre_without_latents_stays_and_nothing_is_changed_in_place(centres) -> None:
     far = torch.cat([centres, torch.full((1, 3), 1000.0)])
     before, counts = far.clone(), torch.zeros(5)
