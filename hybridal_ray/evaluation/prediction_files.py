@@ -1,5 +1,6 @@
 """Predictions out of Parquet files, some whole videos at a time, so that no file has to fit into memory."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from hybridal_ray.evaluation.columns import ROWS_AT_ONCE
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
 
+_PIECE = re.compile(r"part-\d+-\d+\.parquet")  # of a chunk that was split
 TEXTS = ["video_id", "tube_id"]  # read as dictionaries: a few bytes a row
 WHOLE_NUMBERS = ("frame", "class_id")
 
@@ -54,7 +56,11 @@ def _parts(directory: str) -> list[str]:
     """The part files of a pass; of a chunk that was split and finished whole after all, the whole counts."""
     files = {file: file.rpartition("/")[2] for file in storage.list_files(directory, suffix=".parquet")}
     whole = set(files.values())
-    return [file for file, name in files.items() if f"{name.rpartition('-')[0]}.parquet" not in whole]
+    return [file for file, name in files.items() if not _PIECE.fullmatch(name) or _whole_of(name) not in whole]
+
+
+def _whole_of(piece: str) -> str:
+    return f"{piece.rpartition('-')[0]}.parquet"
 
 
 def join_predictions(directory: str, location: str) -> int:

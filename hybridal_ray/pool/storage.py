@@ -94,9 +94,16 @@ def list_files(location: str, suffix: str = "") -> list[str]:
 
 
 def list_tree(location: str) -> list[str]:
-    """The files at any depth inside a directory, as paths relative to it, sorted; none when there is no directory."""
+    """The files at any depth inside a directory, as paths relative to it, sorted; none when there is no directory.
+
+    Raises:
+        UserError: The name of one is not UTF-8.
+    """
     start = len(filesystem(location)[1].rstrip("/")) + 1
-    return sorted(info.path[start:] for info in _files_in(location, recursive=True))
+    try:
+        return sorted(info.path[start:] for info in _files_in(location, recursive=True))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{location}: the name of {error.object!r} is not UTF-8; rename that file") from error
 
 
 def files_below(location: str, suffix: str = "") -> list[str]:

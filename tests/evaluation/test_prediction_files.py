@@ -57,6 +57,12 @@ def test_parts_are_joined_and_a_chunk_that_was_split_counts_once(predictions, tm
     assert rows_of(prediction_tables(joined)) == rows_of([predictions])
 
 
+def test_files_of_other_names_are_all_read(predictions, tmp_path):
+    for name, rows in (("run.parquet", predictions.slice(0, 4)), ("run-2.parquet", predictions.slice(4))):
+        pq.write_table(rows, tmp_path / name)
+    assert sorted(map(str, rows_of(prediction_tables(str(tmp_path))))) == sorted(map(str, rows_of([predictions])))
+
+
 def test_what_is_wrong_is_told(predictions, tmp_path):
     with pytest.raises(UserError, match="no predictions are there"):
         list(prediction_tables(str(tmp_path)))

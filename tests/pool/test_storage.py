@@ -1,5 +1,6 @@
 """Oracles: the bytes and rows that were written; Python's own file functions."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -265,3 +266,9 @@ def test_only_vectors_are_written_without_a_dictionary(tmp_path: Path) -> None:
     assert with_dictionary == leaves
     assert {column.path_in_schema for column in columns} - with_dictionary == {"latent.list.element"}
     assert storage.read_table(location).equals(table)
+
+
+def test_a_name_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4")).touch()
+    with pytest.raises(UserError, match=r"the name of .*caf\\xe9\.mp4' is not UTF-8; rename that file"):
+        storage.list_tree(str(tmp_path))
