@@ -15,7 +15,10 @@ SHIPPED = sorted(CONFIGS.glob("compare_*.yaml"))
 
 
 def test_there_are_shipped_comparisons() -> None:
-    names = ["ablations", "convergence", "demo", "first_batch", "headroom", "jhmdb_21", "long_tail", "losses", "noise"]
+    names = [
+        "ablations", "convergence", "convergence_demo", "demo", "first_batch", "headroom", "jhmdb_21", "long_tail",
+        "losses", "noise",
+    ]  # fmt: skip
     assert [file.stem.removeprefix("compare_") for file in SHIPPED] == names
 
 
