@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -25,7 +25,7 @@ from hybridal_ray.config_sections import (
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.registry import nearest
-from hybridal_ray.section import Section
+from hybridal_ray.section import Section, fields_below
 
 
 class Config(Section):
@@ -109,6 +109,9 @@ FREE_FIELDS = frozenset(
         "scoring.seconds_per_video", "scoring.score_index", "oracle.options", "oracle.poll_seconds",
     }
 )  # fmt: skip
+
+# Mappings whose keys are no fields of ours: arguments of extensions.
+OPTION_FIELDS = frozenset(name for name, field in fields_below(Config) if get_origin(field.annotation) is dict)
 
 
 def load_config(file: str | Path, overrides: Sequence[str] = ()) -> Config:

@@ -1,8 +1,10 @@
 """What all sections of a configuration have in common."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 
@@ -17,3 +19,28 @@ class Section(BaseModel):
         if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
             raise PydanticCustomError("true_or_false", "Input should not be true or false")
         return value
+
+
+def fields_below(section: type[Section], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """The fields of a section and of those inside of it, in order; a section itself is none.
+
+    Args:
+        section: Where to begin.
+        prefix: Before each name, with its dot.
+
+    Yields:
+        Dotted name and declaration.
+    """
+    for name, field in section.model_fields.items():
+        inner = _section_in(field.annotation)
+        if inner is None:
+            yield f"{prefix}{name}", field
+        else:
+            yield from fields_below(inner, f"{prefix}{name}.")
+
+
+def _section_in(annotation: Any) -> type[Section] | None:
+    for part in (annotation, *get_args(annotation)):
+        if isinstance(part, type) and issubclass(part, Section):
+            return part
+    return None

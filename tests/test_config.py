@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from hybridal_ray.config import FREE_FIELDS, Config, load_config, parse_config
+from hybridal_ray.config import FREE_FIELDS, OPTION_FIELDS, Config, load_config, parse_config
 from hybridal_ray.errors import UserError
 from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings
 
@@ -290,3 +290,8 @@ def test_where_tracking_goes(root, own, environment, expected, monkeypatch: pyte
 def test_ray_is_used_only_where_it_is_asked_for(workers: int, actors: int, ray: bool) -> None:
     config = parse_config({**MINIMAL, "training": {"workers": workers}, "scoring": {"actors": actors}}, "here")
     assert config.uses_ray is ray
+
+
+def test_mappings_whose_keys_are_no_fields_of_ours() -> None:
+    free = {"selection.options", "selection.start_options", "detector.options", "oracle.options"}
+    assert free == OPTION_FIELDS

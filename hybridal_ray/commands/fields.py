@@ -2,15 +2,12 @@
 
 import types
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.registry import nearest
-
-if TYPE_CHECKING:
-    from hybridal_ray.section import Section
 
 
 def fields(
@@ -31,9 +28,7 @@ def fields_table(section: str | None = None) -> str:
     Raises:
         UserError: There is none of that name.
     """
-    from hybridal_ray.config import Config
-
-    rows = list(_rows(Config, ""))
+    rows = list(_rows())
     chosen = [row for row in rows if section is None or f"{row[0]}.".startswith(f"{section}.")]
     if not chosen:
         known = {name.rpartition(".")[0] or name for name, *_ in rows}
@@ -44,23 +39,13 @@ def fields_table(section: str | None = None) -> str:
     )
 
 
-def _rows(section: "type[Section]", prefix: str) -> Iterator[tuple[str, str, str, str]]:
-    for name, field in section.model_fields.items():
-        inner = _section_in(field.annotation)
-        if inner is not None:
-            yield from _rows(inner, f"{prefix}{name}.")
-            continue
+def _rows() -> Iterator[tuple[str, str, str, str]]:
+    from hybridal_ray.config import Config
+    from hybridal_ray.section import fields_below
+
+    for name, field in fields_below(Config):
         default = "" if field.is_required() else f"`{_written(field.get_default(call_default_factory=True))}`"
-        yield f"{prefix}{name}", _values(field.annotation), default, field.description or ""
-
-
-def _section_in(annotation: Any) -> "type[Section] | None":
-    from hybridal_ray.section import Section
-
-    for part in (annotation, *get_args(annotation)):
-        if isinstance(part, type) and issubclass(part, Section):
-            return part
-    return None
+        yield name, _values(field.annotation), default, field.description or ""
 
 
 def _values(annotation: Any) -> str:

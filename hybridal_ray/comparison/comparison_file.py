@@ -1,7 +1,7 @@
 """The file of a comparison: which arms, over how many seeds, and what is asked of them."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,13 +34,22 @@ def _as_overrides(given: Any) -> Any:
     return [f"{field}={json.dumps(value)}" for field, value in leaves(given)] if isinstance(given, Mapping) else given
 
 
-def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The fields of nested mappings by dotted name; lists and empty mappings are leaves."""
+def leaves(
+    tree: Mapping[str, Any], prefix: str = "", whole: Collection[str] = frozenset()
+) -> Iterator[tuple[str, Any]]:
+    """The fields of nested mappings by dotted name; lists and empty mappings are leaves.
+
+    Args:
+        tree: The mappings.
+        prefix: Before each name, with its dot.
+        whole: Names of mappings that are leaves too.
+    """
     for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from leaves(value, f"{prefix}{key}.")
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value and name not in whole:
+            yield from leaves(value, f"{name}.", whole)
         else:
-            yield f"{prefix}{key}", value
+            yield name, value
 
 
 Overrides = Annotated[tuple[str, ...], BeforeValidator(_as_overrides)]

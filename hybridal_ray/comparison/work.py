@@ -12,7 +12,7 @@ import torch
 
 from hybridal_ray.comparison.comparison_file import FULL, Comparison, leaves
 from hybridal_ray.comparison.sharing import FirstRound, copy_first_round, is_begun_alike, share_first_rounds
-from hybridal_ray.config import FREE_FIELDS, Config
+from hybridal_ray.config import FREE_FIELDS, OPTION_FIELDS, Config
 from hybridal_ray.errors import UserError
 from hybridal_ray.loop import open_pool, run_loop
 from hybridal_ray.pool import storage
@@ -98,12 +98,17 @@ def plan_jobs(comparison: Comparison, runs: Sequence[PlannedRun]) -> list[Job]:
 
 
 def is_finished(directory: str, run: PlannedRun) -> bool:
-    """Whether a run has come to its end under the configuration that it has now; fields that are new do not count."""
+    """Whether a run has come to its end under the configuration that it has now.
+
+    Fields that are new since then do not count; options that are given now and were not then do.
+    """
     location = _finished(directory, run.name)
     if not storage.exists(location):
         return False
-    now = dict(leaves(_identity(run)))
-    return all(name in now and now[name] == value for name, value in leaves(storage.read_json(location)))
+    then, now = (
+        dict(leaves(identity, whole=OPTION_FIELDS)) for identity in (storage.read_json(location), _identity(run))
+    )
+    return all(name in now and now[name] == value for name, value in then.items())
 
 
 @dataclass(frozen=True)

@@ -190,6 +190,11 @@ def test_a_finished_run_stays_finished_until_its_configuration_changes(tmp_path:
     more_rounds = plan_runs(tiny_comparison(tmp_path, overrides={"rounds": 5}))[0]
     assert not is_finished(comparison.directory, more_rounds)
 
+    more_options = {"detector.options.dropout": 0.1}  # of a mapping that has others already
+    assert not is_finished(comparison.directory, plan_runs(tiny_comparison(tmp_path, overrides=more_options))[0])
+    first_options = {"selection.options": {"frames": "random"}}
+    assert not is_finished(comparison.directory, plan_runs(tiny_comparison(tmp_path, overrides=first_options))[0])
+
     # Written by an earlier version, which did not know a field.
     storage.write_json(location, run.config.model_dump(mode="json", exclude={"tracking": True, "scoring": {"passes"}}))
     assert is_finished(comparison.directory, run)
