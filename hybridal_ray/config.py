@@ -150,11 +150,15 @@ def parse_config(tree: dict[str, Any], source: str) -> Config:
 def _apply(tree: dict[str, Any], override: str) -> None:
     key, value = read_override(override)
     *sections, field = key.split(".")
-    for section in sections:
-        if not isinstance(tree.get(section), dict):
-            tree[section] = {}
-        tree = tree[section]
-    tree[field] = value
+    place: Any = tree
+    for depth, section in enumerate(sections, start=1):
+        if place.get(section) is None:
+            place[section] = {}
+        place = place[section]
+        if not isinstance(place, dict):
+            dotted = ".".join(sections[:depth])
+            raise UserError(f"{dotted}: found {place!r}, expected a section: override {override!r} sets a field of it")
+    place[field] = value
 
 
 def _first_problem(error: ValidationError) -> str:

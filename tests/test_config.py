@@ -224,11 +224,21 @@ def test_overrides_are_yaml_applied_in_order(file: Path) -> None:
         ("training.epochs=[", r"override 'training\.epochs=\[': the value is not valid YAML"),
         ("trainin.epochs=3", r".*: trainin: no such field; did you mean 'training'\?"),
         ("training.epochs=none", r".*: training\.epochs: .*, found 'none'"),
+        ("run.name=first", r"run: found 'runs/first', expected a section: override 'run\.name=first' .*"),
     ],
 )
 def test_a_wrong_override_is_named(file: Path, override: str, message: str) -> None:
     with pytest.raises(UserError, match=f"^{message}$"):
         load_config(file, [override])
+
+
+def test_a_value_in_place_of_a_section_is_refused_though_a_later_override_names_a_field_of_it(file: Path) -> None:
+    """It would have wiped out what the file says of the section: its epochs would be the default's."""
+    file.write_text(yaml.safe_dump({**MINIMAL, "training": {"epochs": 3}}))
+    for value, found in (("fast", "'fast'"), ("[1]", r"\[1\]"), ("false", "False")):
+        with pytest.raises(UserError, match=f"^training: found {found}, expected a section: override "):
+            load_config(file, [f"training={value}", "training.workers=0"])
+    assert load_config(file, ["training=null", "training.workers=0"]).training.workers == 0
 
 
 def test_free_fields_are_real_fields() -> None:

@@ -159,6 +159,10 @@ def test_a_misspelt_override_is_looked_for_among_the_fields_of_both(tmp_path: Pa
         ({"seeds": 0}, "seeds: Input should be greater than 0, found 0"),
         ({"overrides": {"scoring.pases": 3}}, "scoring.pases: no such field; did you mean 'passes'?"),
         ({"overrides": ["scoring"]}, "override 'scoring': expected dotted.key=value"),
+        (
+            {"arms": {"random": {"overrides": {"scoring": "bald"}}}},
+            "arm 'random': scoring: found 'bald', expected",
+        ),
         ({"config": "gone.yaml"}, "gone.yaml: cannot be read"),
         ({"metrics": ["frame_map@0.6"]}, "metrics: no figure 'frame_map@0.6' is known"),
         ({"metrics": ["ava/video_map@0.5"]}, "metrics: no figure 'ava/video_map@0.5' is known"),
