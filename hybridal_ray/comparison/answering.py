@@ -61,6 +61,7 @@ def _line(curve: Curve, metric: str) -> _Line:
 def _of_metric(question: Question, curves: Sequence[Curve], metric: str) -> MetricAnswer:
     done = {arm: _finished_lines(curves, arm, metric) for arm in (*question.arms, FULL)}
     full = _mean([line.values[-1] for line in done[FULL].values()])
+    ceiling = full.mean if full is not None and full.mean > 0 else None  # of nothing there are no shares
     lines_of_arms = [line for arm in question.arms for line in done[arm].values()]
     frames, seconds = _span(lines_of_arms, _frames), _span(lines_of_arms, _seconds)
     reference = done.get(question.reference or "", {})
@@ -73,10 +74,8 @@ def _of_metric(question: Question, curves: Sequence[Curve], metric: str) -> Metr
             area_difference=_area_difference(lines, paired, _frames, frames),
             labour_difference=_area_difference(lines, paired, _seconds, seconds),
             differences=_differences(lines, paired),
-            needs=[]
-            if full is None or full.mean <= 0
-            else [_need(lines, share, full.mean) for share in question.targets],
-            share_at={} if full is None else _shares(lines, question.at_percent, full.mean),
+            needs=[] if ceiling is None else [_need(lines, share, ceiling) for share in question.targets],
+            share_at={} if ceiling is None else _shares(lines, question.at_percent, ceiling),
         )
     return MetricAnswer(full, frames, seconds, arms)
 

@@ -141,6 +141,16 @@ def test_share_of_full_supervision_at_a_budget(found: Answer) -> None:
     assert share.mean == pytest.approx((0.6 + 0.8 + 0.6) / 3)
 
 
+def test_full_supervision_that_finds_nothing_has_no_shares() -> None:
+    """What detects nothing at all has a figure of exactly 0, of which nothing is a share."""
+    found = answer(QUESTION, [*CURVES[:6], curve(FULL, 0, (1000,), (0.0,))]).metrics[METRIC]
+
+    assert found.full is not None
+    assert found.full.mean == 0.0
+    assert (found.arms["claus"].share_at, found.arms["claus"].needs) == ({}, [])
+    assert found.arms["claus"].area_difference.n == 3
+
+
 def test_a_budget_that_a_curve_misses_by_little_counts_with_its_end() -> None:
     """The curves go from 1 to 4 %: 0.985 and 4.05 % are within a fiftieth of that, 0.9 and 4.2 % are not."""
     asked = dataclasses.replace(QUESTION, at_percent=(0.9, 0.985, 4.05, 4.2))
