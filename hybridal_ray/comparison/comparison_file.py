@@ -176,7 +176,7 @@ def load_comparison(file: str | Path, overrides: Sequence[str] = ()) -> Comparis
         key, value = read_override(override)
         if key in Comparison.model_fields:
             tree[key] = value
-        elif key not in Config.model_fields and (hint := _misspelt(key)):
+        elif "." not in key and key not in Config.model_fields and (hint := _misspelt(key)):
             raise UserError(f"override {override!r}: no such field{hint}")
         else:
             of_arms.append(override)

@@ -7,8 +7,10 @@ from tiny_comparisons import tiny_comparison, write_comparison
 
 from hybridal_ray.comparison.comparison_file import FULL, load_comparison
 from hybridal_ray.comparison.work import is_finished, plan_runs
+from hybridal_ray.config import Config
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
+from hybridal_ray.section import fields_below
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SHIPPED = sorted(CONFIGS.glob("compare_*.yaml"))
@@ -141,6 +143,18 @@ def test_a_misspelt_override_is_looked_for_among_the_fields_of_both(tmp_path: Pa
     for override, meant in (("sedes=2", "seeds"), ("metrcs=[x]", "metrics"), ("ruonds=2", "rounds")):
         with pytest.raises(UserError, match=rf": no such field; did you mean '{meant}'\?$"):
             load_comparison(file, [override])
+
+
+def test_every_field_of_a_run_can_be_an_override(tmp_path: Path) -> None:
+    """As `hybridal fields` lists them; a value may be refused, the name never."""
+    file, refused = write_comparison(tmp_path, arms={"random": {}}), []
+    for name, _ in fields_below(Config):
+        try:
+            load_comparison(file, [f"{name}=157"])
+        except UserError as error:
+            refused += [name] if "no such field" in str(error) else []
+    assert refused == []
+    assert load_comparison(file, ["budget.videos_per_round=157"]).config_of("random", 0).budget.videos_in(0) == 157
 
 
 @pytest.mark.parametrize(
