@@ -6,8 +6,9 @@ from pathlib import Path
 
 from hybridal_ray.comparison.comparison_file import Comparison
 from hybridal_ray.comparison.report import Report, report_on
+from hybridal_ray.comparison.results import progress_of
 from hybridal_ray.comparison.schedule import Crew, InProcess, OnRay, run_jobs
-from hybridal_ray.comparison.work import Job, PlannedRun, plan_jobs, plan_runs
+from hybridal_ray.comparison.work import Job, PlannedRun, is_finished, plan_jobs, plan_runs
 from hybridal_ray.config import Config
 from hybridal_ray.loop import open_pool
 from hybridal_ray.pool import storage
@@ -53,7 +54,9 @@ def _compare(comparison: Comparison, say: Say) -> Report:
     watch.report("RUNNING")
     if jobs:
         run_jobs(jobs, _crew(comparison, runs[0].config), watch.ended)
-    return watch.report("FAILED" if watch.failures else "FINISHED")
+    if watch.failures:
+        return watch.report("FAILED")
+    return watch.report("FINISHED" if all(is_finished(comparison.directory, run) for run in runs) else "RUNNING")
 
 
 def compare_so_far(comparison: Comparison) -> Report:
@@ -74,12 +77,17 @@ class _Watch:
         self.failures: dict[str, str] = {}
 
     def ended(self, job: Job, error: str | None) -> None:
-        self._say(f"{job.name}: {'done' if error is None else f'failed: {error}'}")
+        self._say(f"{job.name}: {self._outcome(job) if error is None else f'failed: {error}'}")
         if error is not None:
             self.failures[job.name] = error
             storage.write_json(_failures(self._comparison), self.failures)
         if job.run is not None and time.monotonic() - self._reported > SECONDS_BETWEEN_REPORTS:
             self.report("RUNNING")
+
+    def _outcome(self, job: Job) -> str:
+        if job.run is None or is_finished(self._comparison.directory, job.run):
+            return "done"
+        return progress_of(job.run.root, job.run.config.rounds)
 
     def report(self, status: RunStatus) -> Report:
         storage.write_json(_failures(self._comparison), self.failures)

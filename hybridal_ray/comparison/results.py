@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hybridal_ray.config import parse_config
+from hybridal_ray.label_intake import awaited
 from hybridal_ray.pool.tables import Pool, load_pool
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.tracking.run_reader import read_rounds
@@ -81,8 +82,12 @@ def pool_of(run_root: str) -> Pool:
 
 
 def progress_of(run_root: str, rounds: int) -> str:
-    """Where a run is that has not come to its end: ``round 2 of 6: score is next``."""
-    statuses = RunStore(run_root).status()
+    """Where a run is that has not come to its end: ``round 2 of 6: score is next``, or what people have to answer."""
+    store = RunStore(run_root)
+    if (asked := awaited(store)) is not None:
+        request, progress = asked
+        return f"waits for people: {progress.line()}; request in {request.directory}"
+    statuses = store.status()
     waiting = next((status for status in statuses if not status.done), None)
     if waiting is None:
         return f"round {max((s.round for s in statuses if s.round is not None), default=-1) + 1} of {rounds} is next"

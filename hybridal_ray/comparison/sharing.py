@@ -15,6 +15,7 @@ from typing import Any
 from hybridal_ray.comparison.comparison_file import leaves
 from hybridal_ray.config import Config
 from hybridal_ray.errors import UserError
+from hybridal_ray.labelling import asks_people
 from hybridal_ray.pool import storage
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.selection.strategies import build_strategy
@@ -86,10 +87,12 @@ def share_first_rounds(configs: Mapping[str, Config], shared_root: str) -> dict[
 
     Returns:
         By name of the run, the longest first round that it has in common with another; a run that has none in
-        common is left out.
+        common is left out, and so is one whose labels come from people, who answer a run and nothing else.
     """
     trained, scored = defaultdict(list), defaultdict(list)
     for name, config in configs.items():
+        if _asks_people(config):
+            continue
         trained[_key(_decides_training(config))].append(name)
         asked = _asks_of_scoring(config)
         if asked is not None:
@@ -152,6 +155,13 @@ def _files_of(root: str, round_index: int | None, stage: str) -> Iterator[str]:
     else:
         below = f"{folder}/{'scores' if stage == 'score' else stage}"
         yield from (f"{below}/{name}" for name in storage.list_tree(storage.join(root, below)))
+
+
+def _asks_people(config: Config) -> bool:
+    try:
+        return asks_people(config)
+    except UserError:
+        return False  # the run itself will say why
 
 
 def _asks_of_scoring(config: Config) -> Any:

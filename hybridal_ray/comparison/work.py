@@ -19,6 +19,7 @@ from hybridal_ray.pool import storage
 from hybridal_ray.rounds import Rounds
 from hybridal_ray.run_stages import RunStages, Say
 from hybridal_ray.run_store import RunInUseError, RunStore
+from hybridal_ray.stopping.end_file import read_end
 
 PATIENCE_SECONDS = 120.0  # for a process of a driver that was killed to be gone
 
@@ -158,7 +159,7 @@ class MakeRun:
     threads: int
 
     def __call__(self) -> None:
-        """Runs what is not done yet, and notes the end."""
+        """Runs what is not done yet, and notes the end; a run that waits for people has none yet."""
         torch.set_num_threads(self.threads)
         config, say = self.run.config, _log(self.directory, self.run.name)
         pool = open_pool(config, say)
@@ -166,7 +167,8 @@ class MakeRun:
             if self.first is not None:
                 copy_first_round(self.first, store)
         run_loop(config, say)
-        storage.write_json(_finished(self.directory, self.run.name), _identity(self.run))
+        if read_end(self.run.root) is not None:
+            storage.write_json(_finished(self.directory, self.run.name), _identity(self.run))
 
 
 def attempt(job: Job) -> str | None:
