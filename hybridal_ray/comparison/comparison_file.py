@@ -1,7 +1,7 @@
 """The file of a comparison: which arms, over how many seeds, and what is asked of them."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,6 +50,11 @@ def leaves(
             yield from leaves(value, f"{name}.", whole)
         else:
             yield name, value
+
+
+def without(fields: Iterable[tuple[str, Any]], left_out: Collection[str]) -> dict[str, Any]:
+    """Fields by dotted name but those that are left out, sections among them."""
+    return {name: value for name, value in fields if not any(f"{name}.".startswith(f"{out}.") for out in left_out)}
 
 
 Overrides = Annotated[tuple[str, ...], BeforeValidator(_as_overrides)]

@@ -10,13 +10,13 @@ from hybridal_ray.comparison.answering import answer
 from hybridal_ray.comparison.comparison_file import Comparison
 from hybridal_ray.comparison.figures import figures_of
 from hybridal_ray.comparison.page import render_page
-from hybridal_ray.comparison.results import Curve, pool_of, progress_of, read_curve
+from hybridal_ray.comparison.results import Curve, progress_of, read_curve
 from hybridal_ray.comparison.tables import tables_of
 from hybridal_ray.comparison.work import PlannedRun, is_finished
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.metric_names import check_metrics
 from hybridal_ray.pool import storage
-from hybridal_ray.pool.tables import Pool
+from hybridal_ray.pool.tables import Pool, load_pool
 from hybridal_ray.run_store import RunStore
 
 NOT_BEGUN = "not begun"
@@ -117,7 +117,7 @@ def _curve(comparison: Comparison, run: PlannedRun, failures: Mapping[str, str],
             return Curve(run.arm, run.seed, state or NOT_BEGUN, finished=False)
         location = run.config.locate(run.config.pool.path)
         if location not in pools:
-            pools[location] = pool_of(run.root)
+            pools[location] = load_pool(location)  # not by the run's own word: it may have been moved, pool and all
         return read_curve(
             run.root,
             arm=run.arm,

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hybridal_ray.comparison.comparison_file import leaves
+from hybridal_ray.comparison.comparison_file import leaves, without
 from hybridal_ray.config import Config
 from hybridal_ray.errors import UserError
 from hybridal_ray.labelling import asks_people
@@ -180,8 +180,7 @@ def _decides_training(config: Config) -> dict[str, Any]:
 
 def _decided_by(config: Config, left_out: Collection[str]) -> dict[str, Any]:
     """All fields of a configuration, by dotted name, but those that are left out, sections among them."""
-    fields = leaves(config.model_dump(mode="json"))
-    return {name: value for name, value in fields if not any(f"{name}.".startswith(f"{out}.") for out in left_out)}
+    return without(leaves(config.model_dump(mode="json")), left_out)
 
 
 def _key(decided_by: Mapping[str, Any]) -> str:

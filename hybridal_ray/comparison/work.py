@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from hybridal_ray.comparison.comparison_file import FULL, Comparison, leaves
+from hybridal_ray.comparison.comparison_file import FULL, Comparison, leaves, without
 from hybridal_ray.comparison.sharing import FirstRound, copy_first_round, is_begun_alike, share_first_rounds
 from hybridal_ray.config import FREE_FIELDS, OPTION_FIELDS, Config
 from hybridal_ray.errors import UserError
@@ -21,6 +21,10 @@ from hybridal_ray.run_stages import RunStages, Say
 from hybridal_ray.run_store import RunInUseError, RunStore
 from hybridal_ray.stopping.end_file import read_end
 
+# Of the fields that a run may change, those that decide where it ends and on what videos.
+_DECIDES_THE_END = frozenset(
+    {"rounds", "stopping", "budget.max_frames", "budget.max_videos", "budget.max_seconds", "pool.path"}
+)
 PATIENCE_SECONDS = 120.0  # for a process of a driver that was killed to be gone
 
 
@@ -101,14 +105,14 @@ def plan_jobs(comparison: Comparison, runs: Sequence[PlannedRun]) -> list[Job]:
 def is_finished(directory: str, run: PlannedRun) -> bool:
     """Whether a run has come to its end under the configuration that it has now.
 
-    Fields that are new since then do not count; options that are given now and were not then do.
+    Its own directory must say so too, since it may have been deleted to have the run done again. Fields that cannot
+    falsify a run do not count, such as where it lies, and neither do those that are new since then; options that are
+    given now and were not then do.
     """
     location = _finished(directory, run.name)
-    if not storage.exists(location):
+    if not storage.exists(location) or read_end(run.root) is None:
         return False
-    then, now = (
-        dict(leaves(identity, whole=OPTION_FIELDS)) for identity in (storage.read_json(location), _identity(run))
-    )
+    then, now = _decided_by(storage.read_json(location)), _decided_by(run.config.model_dump(mode="json"))
     return all(name in now and now[name] == value for name, value in then.items())
 
 
@@ -168,7 +172,7 @@ class MakeRun:
                 copy_first_round(self.first, store)
         run_loop(config, say)
         if read_end(self.run.root) is not None:
-            storage.write_json(_finished(self.directory, self.run.name), _identity(self.run))
+            storage.write_json(_finished(self.directory, self.run.name), config.model_dump(mode="json"))
 
 
 def attempt(job: Job) -> str | None:
@@ -209,9 +213,9 @@ def _finished(directory: str, name: str) -> str:
     return storage.join(directory, "finished", f"{name}.json")
 
 
-def _identity(run: PlannedRun) -> dict[str, Any]:
-    """What a run that is finished must still be configured by to count as finished."""
-    return {name: value for name, value in run.config.model_dump(mode="json").items() if name != "tracking"}
+def _decided_by(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run that is finished must still be configured by to count as finished, by dotted field."""
+    return without(leaves(configuration, whole=OPTION_FIELDS), FREE_FIELDS - _DECIDES_THE_END)
 
 
 def _log(directory: str, name: str) -> Say:

@@ -6,10 +6,9 @@ import pytest
 from tiny_comparisons import tiny_comparison, write_comparison
 
 from hybridal_ray.comparison.comparison_file import FULL, load_comparison
-from hybridal_ray.comparison.work import is_finished, plan_runs
+from hybridal_ray.comparison.work import plan_runs
 from hybridal_ray.config import Config
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool import storage
 from hybridal_ray.section import fields_below
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -195,24 +194,3 @@ def test_what_is_wrong_is_named(fields: dict, message: str, tmp_path: Path) -> N
 def test_the_arm_with_a_wrong_value_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"arm 'worse': .*scoring\.passes"):
         tiny_comparison(tmp_path, arms={"random": {}, "worse": {"overrides": {"scoring.passes": 0}}})
-
-
-def test_a_finished_run_stays_finished_until_its_configuration_changes(tmp_path: Path) -> None:
-    comparison = tiny_comparison(tmp_path)
-    run = plan_runs(comparison)[0]
-    location = f"{comparison.directory}/finished/{run.name}.json"
-    assert not is_finished(comparison.directory, run)
-
-    storage.write_json(location, run.config.model_dump(mode="json", exclude={"tracking"}))
-    assert is_finished(comparison.directory, run)
-    more_rounds = plan_runs(tiny_comparison(tmp_path, overrides={"rounds": 5}))[0]
-    assert not is_finished(comparison.directory, more_rounds)
-
-    more_options = {"detector.options.dropout": 0.1}  # of a mapping that has others already
-    assert not is_finished(comparison.directory, plan_runs(tiny_comparison(tmp_path, overrides=more_options))[0])
-    first_options = {"selection.options": {"frames": "random"}}
-    assert not is_finished(comparison.directory, plan_runs(tiny_comparison(tmp_path, overrides=first_options))[0])
-
-    # Written by an earlier version, which did not know a field.
-    storage.write_json(location, run.config.model_dump(mode="json", exclude={"tracking": True, "scoring": {"passes"}}))
-    assert is_finished(comparison.directory, run)
