@@ -92,6 +92,7 @@ class ArmAnswer:
 
     Attributes:
         points: Its mean curve.
+        last: What each finished run has come to at its own end, over the seeds; None where none is finished.
         area: Under the curve, over the budgets that all finished curves cover; None where there is no such range.
         area_difference: Of the area from the reference's, paired by seed.
         labour_difference: Of the areas under the curves against modelled labour, likewise; None where it is not known.
@@ -101,6 +102,7 @@ class ArmAnswer:
     """
 
     points: list[MeanPoint]
+    last: Estimate | None
     area: Estimate | None
     area_difference: Estimate | None
     labour_difference: Estimate | None

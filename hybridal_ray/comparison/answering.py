@@ -18,8 +18,8 @@ TOLERANCE = 0.02  # of a budget, by which a curve may miss it and still be compa
 def answer(question: Question, curves: Sequence[Curve]) -> Answer:
     """Works the answer out.
 
-    Mean curves are of all runs, as far as they are. Areas, differences and needs are of finished runs alone, since a
-    run under way has not had its chance yet.
+    Mean curves are of all runs, as far as they are. Last values, areas, differences and needs are of finished runs
+    alone, since a run under way has not had its chance yet.
 
     Args:
         question: What is asked.
@@ -70,6 +70,7 @@ def _of_metric(question: Question, curves: Sequence[Curve], metric: str) -> Metr
         lines, paired = done[arm], {} if arm == question.reference else reference
         arms[arm] = ArmAnswer(
             points=_mean_curve([_line(curve, metric) for curve in curves if curve.arm == arm]),
+            last=_mean([line.values[-1] for line in lines.values()]),
             area=_mean([_area(line, _frames, frames) for line in lines.values()]),
             area_difference=_area_difference(lines, paired, _frames, frames),
             labour_difference=_area_difference(lines, paired, _seconds, seconds),

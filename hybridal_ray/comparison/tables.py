@@ -66,17 +66,17 @@ def _summary(answer: Answer, metric: str, found: MetricAnswer) -> Table:
     rows = []
     for name, arm in found.arms.items():
         difference = arm.area_difference
-        last = arm.points[-1].value if arm.points else None
-        row = [name, _spread(last), _spread(arm.area)]
+        row = [name, _spread(arm.last), _spread(arm.area)]
         if reference:
             row += [_signed(difference), _interval(difference)]
-        rows.append((*row, *(_percent(arm.share_at.get(percent)) for percent in budgets), _seeds(arm.area or last)))
+        rows.append((*row, *(_percent(arm.share_at.get(percent)) for percent in budgets), _seeds(arm.last)))
     if found.full is not None:
         gap = [NOTHING] * (len(headings) - 2)
         rows.append((FULL, _spread(found.full), *gap, _seeds(found.full)))
     note = (
-        f"Area: mean value{between} of the finished runs, by trapezoids. Mean ± standard deviation over seeds; paired "
-        "differences with the 95 % interval of Student's t over seeds."
+        f"Last value: of each finished run at its own end. Area: mean value{between} of the finished runs, by "
+        "trapezoids. Mean ± standard deviation over seeds; paired differences with the 95 % interval of Student's t "
+        "over seeds."
     )
     return Table(f"{metric}: summary", note, (*headings, "seeds"), rows)
 

@@ -85,6 +85,16 @@ def test_a_target_that_only_some_seeds_reach_is_a_lower_bound() -> None:
     ]  # fmt: skip
 
 
+def test_the_last_value_is_of_all_finished_runs_each_at_its_own_end() -> None:
+    """One of three seeds gets to round 2, at 0.9; the others have ended at 0.2: (0.9 + 0.2 + 0.2) / 3."""
+    ends = [curve("random", seed, (0.1, 0.2), (10, 20)) for seed in (1, 2)]
+    curves = [curve("random", 0, (0.1, 0.2, 0.9)), *ends]
+    found = render(answer(Question("small", ("random",), (METRIC,), "random"), curves))
+
+    (row,) = cells(found.markdown, f"{METRIC}: summary")[1:]
+    assert (row[1], row[-1]) == ("0.433 ± 0.404", "3")
+
+
 class _Page(html.parser.HTMLParser):
     def __init__(self) -> None:
         super().__init__()
@@ -155,8 +165,9 @@ def test_existing_runs_side_by_side(tmp_path: Path) -> None:
     ]
     assert report.answer.question.arms == tuple(roots)  # their last parts are the same
     assert [curve.values["frame_map@0.5"] for curve in report.answer.curves] == [(0.25,), (0.25,)]
-    # One round spans no range of budgets, so there is no area; the figure is of one seed all the same.
-    assert [(row[1], row[-1]) for row in cells(report.markdown, "frame_map@0.5: summary")[1:]] == [("0.250", "1")] * 2
+    # One round spans no range of budgets, so there is no area; what is finished has a last value all the same.
+    rows = cells(report.markdown, "frame_map@0.5: summary")[1:]
+    assert [(row[1], row[-1]) for row in rows] == [("0.250", "1"), ("–", "0")]
 
 
 def test_a_run_that_is_not_there(tmp_path: Path) -> None:
