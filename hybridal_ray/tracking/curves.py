@@ -21,11 +21,14 @@ _LOSSES = {
 }
 
 
-def learning_curve(records: Sequence[RoundRecord], full_supervision: Mapping[str, float] | None = None) -> Figure:
-    """Frame-mAP@0.5 and video-mAP@0.5 on the test split against the labelled frames.
+def learning_curve(
+    records: Sequence[RoundRecord], split: str, full_supervision: Mapping[str, float] | None = None
+) -> Figure:
+    """Frame-mAP@0.5 and video-mAP@0.5 against the labelled frames.
 
     Args:
         records: Rounds, at least one of them evaluated.
+        split: That they are evaluated on.
         full_supervision: The same metrics (keys as in metrics.json, values in [0, 1]) of a detector trained on every
             label, drawn as horizontal lines; None where they are not known.
     """
@@ -46,7 +49,7 @@ def learning_curve(records: Sequence[RoundRecord], full_supervision: Mapping[str
                 ceiling, color=colour, linewidth=1.2, linestyle=(0, (4, 3)), label=f"{label}, all frames labelled"
             )
             top = max(top, ceiling)
-    axes.set(title="Accuracy on the test split", xlabel="labelled frames", ylabel="mean average precision")
+    axes.set(title=f"Accuracy on the {split} split", xlabel="labelled frames", ylabel="mean average precision")
     axes.set_ylim(0.0, min(1.02, max(0.1, 1.15 * top)))
     axes.set_xlim(0, max(1.0, 1.12 * frames[-1]))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))

@@ -27,14 +27,16 @@ class Candidate:
     Attributes:
         run_identity: Of the run, `Provenance.run_identity`.
         round_index: Of the round.
-        pool_identity: Of the pool that it was tested on.
-        frame_map: Frame-mAP@0.5 on the test split, in [0, 1].
+        pool_identity: Of the pool that it was evaluated on.
+        split: Of the pool, likewise.
+        frame_map: Frame-mAP@0.5 on that split, in [0, 1].
         run_id: MLflow's id of the round's run.
     """
 
     run_identity: str
     round_index: int
     pool_identity: str
+    split: str
     frame_map: float
     run_id: str
 
@@ -82,9 +84,9 @@ def log_checkpoint(
 def register_best(client: MlflowClient, experiment_id: str, name: str, candidate: Candidate) -> None:
     """Registers the best round of a run, and gives it the alias ``best`` if no version of that name is better.
 
-    The comparison is by frame-mAP@0.5 on the *test* split: the registered figure is therefore an optimistic
-    estimate for new videos. Versions are compared only when they were tested on the same pool; a version of a changed
-    pool takes the alias over.
+    The comparison is by frame-mAP@0.5 on the evaluated split: the registered figure is therefore an optimistic
+    estimate for new videos. Versions are compared only when they were evaluated on the same split of the same pool;
+    a version of another split or of a changed pool takes the alias over.
 
     Args:
         client: Of the store and its registry.
@@ -120,6 +122,7 @@ def _find_or_create_version(client: MlflowClient, name: str, model: LoggedModel,
         "hybridal.run": candidate.run_identity,
         "hybridal.round": str(candidate.round_index),
         "hybridal.pool_identity": candidate.pool_identity,
+        "hybridal.split": candidate.split,
         "hybridal.frame_map": repr(candidate.frame_map),
     }
     # The plain location: a `models:/` source would make an SQL store look the model up in MLflow's global store.
@@ -129,7 +132,8 @@ def _find_or_create_version(client: MlflowClient, name: str, model: LoggedModel,
 
 
 def _is_better(candidate: Candidate, holder: ModelVersion) -> bool:
-    if holder.tags.get("hybridal.pool_identity") != candidate.pool_identity:
+    measured_on = holder.tags.get("hybridal.pool_identity"), holder.tags.get("hybridal.split")
+    if measured_on != (candidate.pool_identity, candidate.split):
         return holder.run_id != candidate.run_id
     return candidate.frame_map > float(holder.tags["hybridal.frame_map"])
 

@@ -17,9 +17,11 @@ from hybridal_ray.tracking.detections_sheet import detections_sheet
 from hybridal_ray.tracking.latent_map import latent_map
 from hybridal_ray.tracking.run_reader import (
     RoundRecord,
+    evaluated_split,
     labelled_before,
     read_analysis,
     read_clusters,
+    read_configuration,
     read_latents,
     read_predictions,
     read_rounds,
@@ -51,8 +53,8 @@ def render_round(
     records = read_rounds(run_root, pool)[: round_index + 1]
     figures: dict[str, tuple[str, Callable[[], Figure | None]]] = {
         "training_loss.png": ("train", lambda: loss_history(records[round_index].history, round_index)),
-        "learning_curve.png": ("evaluate", lambda: _learning_curve(records, full_supervision)),
-        "test_frames.png": ("evaluate", lambda: _test_frames(run_root, round_index, pool)),
+        "learning_curve.png": ("evaluate", lambda: _learning_curve(run_root, records, full_supervision)),
+        "detections.png": ("evaluate", lambda: _detections(run_root, round_index, pool)),
         "latent_map.png": ("select", lambda: _latent_map(run_root, round_index)),
         "contact_sheet.png": ("select", lambda: _contact_sheet(run_root, round_index, pool)),
     }
@@ -77,15 +79,19 @@ def _save(location: str, draw: Callable[[], Figure | None]) -> None:
         storage.write_bytes(location, png)
 
 
-def _learning_curve(records: Sequence[RoundRecord], full_supervision: Mapping[str, float] | None) -> Figure | None:
-    return learning_curve(records, full_supervision) if any(record.metrics for record in records) else None
-
-
-def _test_frames(run_root: str, round_index: int, pool: Pool) -> Figure | None:
-    predictions = read_predictions(run_root, round_index)
-    if predictions is None or len(pool.tubes_of([video.video_id for video in pool.usable_videos("test")])) == 0:
+def _learning_curve(
+    run_root: str, records: Sequence[RoundRecord], full_supervision: Mapping[str, float] | None
+) -> Figure | None:
+    if not any(record.metrics for record in records):
         return None
-    return detections_sheet(pool, predictions, round_index=round_index)
+    return learning_curve(records, evaluated_split(read_configuration(run_root)), full_supervision)
+
+
+def _detections(run_root: str, round_index: int, pool: Pool) -> Figure | None:
+    predictions, split = read_predictions(run_root, round_index), evaluated_split(read_configuration(run_root))
+    if predictions is None or len(pool.tubes_of([video.video_id for video in pool.usable_videos(split)])) == 0:
+        return None
+    return detections_sheet(pool, predictions, split=split, round_index=round_index)
 
 
 def _error_figure(

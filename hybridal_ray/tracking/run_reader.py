@@ -38,7 +38,7 @@ class RoundRecord:
         boxes: Boxes on those frames.
         labour_seconds: Modelled or measured seconds of labour, re-labelled frames counted again; None where no
             purchase of the ledger knows them.
-        metrics: What ``evaluate/metrics.json`` holds, on the test split; empty before evaluation.
+        metrics: What ``evaluate/metrics.json`` holds, on the evaluated split; empty before evaluation.
         validation: The same of the validation split, where a stopping criterion has it measured; else empty.
         stage_seconds: Seconds of each stage that is done, in the order of `STAGES`.
         stage_summaries: The whole marker of each stage that is done.
@@ -114,6 +114,11 @@ def read_configuration(run_root: str) -> dict[str, Any]:
     return configuration
 
 
+def evaluated_split(configuration: Mapping[str, Any]) -> str:
+    """The split whose figures the rounds of a run tell: test, or val."""
+    return str(configuration["evaluation"]["split"])
+
+
 def read_selection(run_root: str, round_index: int) -> pa.Table | None:
     """The frames that the round picked (`SELECTION_SCHEMA`), or None before its selection is done."""
     return _read_if_there(storage.join(round_directory(run_root, round_index), "selection.parquet"), SELECTION_SCHEMA)
@@ -151,7 +156,7 @@ def read_latents(run_root: str, round_index: int, most: int = MOST_LATENTS) -> L
 
 
 def read_predictions(run_root: str, round_index: int) -> pa.Table | None:
-    """What the round's detector said of the test split (`PREDICTIONS_SCHEMA`), or None before evaluation is done."""
+    """What the round's detector said of the evaluated split (`PREDICTIONS_SCHEMA`), or None before the evaluation."""
     if not stage_is_done(run_root, round_index, "evaluate"):
         return None
     parts = _parts(run_root, round_index, "evaluate", "evaluate/predictions", PREDICTIONS_SCHEMA)

@@ -14,7 +14,13 @@ from hybridal_ray.tracking.mlflow_runs import TrackedRun, open_experiment
 from hybridal_ray.tracking.provenance import write_provenance
 from hybridal_ray.tracking.round_facts import curve_points, flat_settings, round_files, round_points
 from hybridal_ray.tracking.rounds_table import FRAME_MAP
-from hybridal_ray.tracking.run_reader import RoundRecord, read_configuration, report_directory, round_directory
+from hybridal_ray.tracking.run_reader import (
+    RoundRecord,
+    evaluated_split,
+    read_configuration,
+    report_directory,
+    round_directory,
+)
 from hybridal_ray.tracking.sent_markers import mark_sent, round_contents
 
 RUN_TAG = "hybridal.run"  # Provenance.run_identity
@@ -125,6 +131,7 @@ class RunSender:
             run_identity=self._provenance.run_identity,
             round_index=best.index,
             pool_identity=self._provenance.pool_identity,
+            split=evaluated_split(read_configuration(self._run_root)),
             frame_map=best.metrics[FRAME_MAP],
             run_id=self._round_run(best).run_id,
         )

@@ -54,7 +54,7 @@ def test_run_is_as_approved(tiny_pool: Path, tmp_path: Path) -> None:
         f"where the difference is meant, copy {received} to {APPROVED}"
     )
     figures = {file.name for file in (run / "rounds/001/report").iterdir()}
-    assert figures >= {"learning_curve.png", "contact_sheet.png", "test_frames.png", "training_loss.png"}
+    assert figures >= {"learning_curve.png", "contact_sheet.png", "detections.png", "training_loss.png"}
 
 
 def test_random_selection_does_without_scoring(tiny_pool: Path, tmp_path: Path) -> None:

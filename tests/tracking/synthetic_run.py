@@ -64,7 +64,8 @@ def write_pool(root: Path, train: int = 8, test: int = 4) -> Pool:
 def write_run(root: Path, pool: Pool, rounds: int, *, clusters: int = 2, videos_a_round: int = 2) -> None:
     """A run of whole rounds (the last one without a purchase after it)."""
     storage.write_bytes(
-        storage.join(str(root), "config.yaml"), b"pool: squares\nbudget:\n  videos: 2\n  frames: [1, 2]\nseed: 0\n"
+        storage.join(str(root), "config.yaml"),
+        b"pool: squares\nbudget:\n  videos: 2\n  frames: [1, 2]\nseed: 0\nevaluation:\n  split: test\n",
     )
     buy(root, pool, 0, videos_a_round)
     for index in range(rounds):

@@ -11,7 +11,7 @@ from hybridal_ray.tracking.run_reader import read_rounds
 
 
 def test_accuracy_stands_over_labelled_frames(finished_run: Path, squares: Pool) -> None:
-    figure = learning_curve(read_rounds(str(finished_run), squares), {"frame_map@0.5": 0.8})
+    figure = learning_curve(read_rounds(str(finished_run), squares), "test", {"frame_map@0.5": 0.8})
     frame_map, ceiling, video_map = figure.axes[0].get_lines()
     np.testing.assert_allclose(frame_map.get_xydata(), [[4, 0.32], [8, 0.512]])
     np.testing.assert_allclose(video_map.get_xydata(), [[4, 0.28], [8, 0.448]])
@@ -19,7 +19,8 @@ def test_accuracy_stands_over_labelled_frames(finished_run: Path, squares: Pool)
 
 
 def test_the_upper_scale_is_the_share_of_the_pool(finished_run: Path, squares: Pool) -> None:
-    figure = learning_curve(read_rounds(str(finished_run), squares))
+    figure = learning_curve(read_rounds(str(finished_run), squares), "val")
+    assert figure.axes[0].get_title() == "Accuracy on the val split"
     figure.draw_without_rendering()
     (upper,) = figure.axes[0].child_axes
     # 8 training videos of 12 frames: 96 frames are 100 %.
@@ -28,7 +29,7 @@ def test_the_upper_scale_is_the_share_of_the_pool(finished_run: Path, squares: P
 
 def test_rounds_without_evaluation_are_left_out(run: Path, squares: Pool) -> None:
     (run / "rounds/001/evaluate.done.json").unlink()
-    (line, _) = learning_curve(read_rounds(str(run), squares)).axes[0].get_lines()
+    (line, _) = learning_curve(read_rounds(str(run), squares), "test").axes[0].get_lines()
     np.testing.assert_allclose(line.get_xydata(), [[4, 0.32]])
 
 

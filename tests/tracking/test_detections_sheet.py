@@ -11,7 +11,7 @@ from PIL import Image
 from hybridal_ray.evaluation.drawing import PREDICTED, TRUE
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
 from hybridal_ray.pool.tables import TUBES_SCHEMA, Pool
-from hybridal_ray.tracking.detections_sheet import choose_test_frames, detections_sheet
+from hybridal_ray.tracking.detections_sheet import choose_frames, detections_sheet
 from hybridal_ray.tracking.run_reader import read_predictions
 from hybridal_ray.tracking.style import to_png
 
@@ -27,8 +27,8 @@ def pool_with(squares: Pool, tubes: list[tuple[str, int, range]]) -> Pool:
     return dataclasses.replace(squares, tubes=pa.Table.from_pylist(rows, TUBES_SCHEMA))
 
 
-def chosen(pool: Pool, count: int) -> list[tuple[str, int, int]]:
-    return [(at.video.video_id, at.frame, at.class_id) for at in choose_test_frames(pool, count)]
+def chosen(pool: Pool, count: int, split: str = "test") -> list[tuple[str, int, int]]:
+    return [(at.video.video_id, at.frame, at.class_id) for at in choose_frames(pool, split, count)]
 
 
 def test_classes_share_the_room_and_spread_over_their_videos(squares: Pool) -> None:
@@ -43,12 +43,15 @@ def test_the_middle_of_the_tube_is_shown_and_no_video_twice(squares: Pool) -> No
     assert chosen(pool, 4) == [("video-08", 6, 0), ("video-09", 1, 1)]
 
 
-def test_training_videos_are_never_shown(squares: Pool) -> None:
-    assert chosen(pool_with(squares, [("video-00", 0, range(5))]), 4) == []
+def test_videos_of_another_split_are_never_shown(squares: Pool) -> None:
+    pool = pool_with(squares, [("video-00", 0, range(5)), ("video-08", 0, range(5))])
+    assert chosen(pool, 4) == [("video-08", 2, 0)]
+    assert chosen(pool, 4, "train") == [("video-00", 2, 0)]
+    assert chosen(pool, 4, "val") == []
 
 
 def share_of(pool: Pool, predictions: pa.Table, colour: tuple[int, int, int]) -> float:
-    png = to_png(lambda: detections_sheet(pool, predictions))
+    png = to_png(lambda: detections_sheet(pool, predictions, split="test"))
     picture = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
     return float((np.abs(picture - np.array(colour)).max(axis=-1) < 30).mean())
 

@@ -95,7 +95,9 @@ def test_one_parent_with_the_curves_and_a_nested_run_a_round(run: Path, squares:
     assert parent.info.run_id == report.parent_run_id
     assert (parent.info.status, parent.info.run_name) == ("FINISHED", "claus, seed 0")
     assert store.curve(parent, "frame_map_at_0.5") == [(4, pytest.approx(0.32)), (8, pytest.approx(0.512))]
-    assert parent.data.params == {"pool": "squares", "budget.videos": "2", "budget.frames": "[1, 2]", "seed": "0"}
+    assert parent.data.params == {
+        "pool": "squares", "budget.videos": "2", "budget.frames": "[1, 2]", "seed": "0", "evaluation.split": "test",
+    }  # fmt: skip
     assert parent.data.tags["pool_identity"] == squares.identity()
     assert parent.data.tags["version.torch"] == torch.__version__
     assert parent.inputs.dataset_inputs[0].dataset.digest == squares.identity()
@@ -269,6 +271,17 @@ def test_the_alias_moves_only_to_a_better_round(run: Path, squares: Pool, store:
     assert held_by == [(1, "1"), (3, "2"), (3, "2")]
 
 
+def test_figures_of_different_splits_are_not_compared(run: Path, squares: Pool, store: Store, tmp_path: Path) -> None:
+    """A weaker figure of the split val is no worse than a better one of the split test; the later one is taken."""
+    store.sync(run, squares)
+    write_run(tmp_path / "weaker", squares, rounds=1)
+    config = tmp_path / "weaker" / "config.yaml"
+    config.write_text(config.read_text().replace("split: test", "split: val"))
+    store.sync(tmp_path / "weaker", squares)
+    best = store.client.get_model_version_by_alias("squares-detector", "best")
+    assert (best.tags["hybridal.round"], best.tags["hybridal.split"]) == ("0", "val")
+
+
 def test_a_run_directory_without_a_configuration_is_reported_not_raised(run: Path, squares: Pool, store: Store) -> None:
     (run / "config.yaml").unlink()
     report = store.sync(run, squares)
@@ -277,7 +290,7 @@ def test_a_run_directory_without_a_configuration_is_reported_not_raised(run: Pat
 
 def test_changed_settings_keep_the_first_value(run: Path, squares: Pool, store: Store) -> None:
     store.sync(run, squares)
-    (run / "config.yaml").write_text("pool: squares\nseed: 1\nactors: 4\n")
+    (run / "config.yaml").write_text("pool: squares\nseed: 1\nactors: 4\nevaluation: {split: test}\n")
     assert store.sync(run, squares).error is None
     params = store.runs("run")[0].data.params
     assert (params["seed"], params["actors"]) == ("0", "4")

@@ -11,8 +11,8 @@ from hybridal_ray.pool.tables import Pool
 from hybridal_ray.tracking.round_report import render_round
 
 AFTER_TRAINING = ["training_loss.png"]
-AFTER_EVALUATION = ["learning_curve.png", "test_frames.png", "training_loss.png"]
-ALL = ["contact_sheet.png", "latent_map.png", *AFTER_EVALUATION]
+AFTER_EVALUATION = ["detections.png", "learning_curve.png", "training_loss.png"]
+ALL = ["contact_sheet.png", "detections.png", "latent_map.png", "learning_curve.png", "training_loss.png"]
 
 
 def names(files: list[str]) -> list[str]:
@@ -47,6 +47,13 @@ def test_a_round_without_clusters_latents_and_picks(run: Path, squares: Pool) ->
     pq.write_table(pq.read_table(selection).slice(0, 0), selection)
     (run / "rounds/001/scores/part-00000.parquet").unlink()
     assert names(render_round(str(run), 1, squares)) == AFTER_EVALUATION
+
+
+def test_detections_are_shown_on_the_split_that_was_evaluated(run: Path, squares: Pool) -> None:
+    """The pool has no video of split val, so there is none to show; before, test videos without a box stood there."""
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("split: test", "split: val"))
+    assert "detections.png" not in names(render_round(str(run), 1, squares))
 
 
 def test_a_figure_that_fails_is_left_out_with_a_warning(

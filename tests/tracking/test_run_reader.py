@@ -12,6 +12,7 @@ from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Pool
 from hybridal_ray.tracking.run_reader import (
+    evaluated_split,
     labelled_before,
     read_clusters,
     read_configuration,
@@ -121,7 +122,10 @@ def test_labelled_before_grows_with_the_rounds(finished_run: Path) -> None:
 
 
 def test_configuration(run: Path) -> None:
-    assert read_configuration(str(run)) == {"pool": "squares", "budget": {"videos": 2, "frames": [1, 2]}, "seed": 0}
+    assert read_configuration(str(run)) == {
+        "pool": "squares", "budget": {"videos": 2, "frames": [1, 2]}, "seed": 0, "evaluation": {"split": "test"},
+    }  # fmt: skip
+    assert evaluated_split(read_configuration(str(run))) == "test"
     (run / "config.yaml").write_text("- a\n")
     with pytest.raises(UserError, match=r"config\.yaml: holds list, expected a mapping"):
         read_configuration(str(run))
