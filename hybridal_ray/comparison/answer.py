@@ -142,10 +142,30 @@ class Answer:
     curves: Sequence[Curve]
     metrics: Mapping[str, MetricAnswer]
 
+    @property
+    def split(self) -> str | None:
+        """The split that all figures are of; None where there are none yet."""
+        return next((curve.split for curve in self.curves if curve.split is not None), None)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What stands side by side and yet cannot be told apart from its arm: runs of a seed on different pools."""
+        found = []
+        for seed in dict.fromkeys(curve.seed for curve in self.curves):
+            by_pool: dict[str, list[str]] = {}
+            for curve in self.curves:
+                if curve.seed == seed and curve.pool is not None:
+                    by_pool.setdefault(curve.pool, []).append(curve.name)
+            if len(by_pool) > 1:
+                groups = "; ".join(f"{', '.join(names)} on {pool}" for pool, names in by_pool.items())
+                found.append(f"These runs are on different pools, and differ by that beside all else: {groups}.")
+        return found
+
     def as_json(self) -> dict[str, Any]:
         """The answer as plain values."""
         return {
             "question": asdict(self.question),
+            "warnings": self.warnings,
             "metrics": {name: asdict(found) for name, found in self.metrics.items()},
             "curves": [curve.as_json() for curve in self.curves],
         }

@@ -197,12 +197,23 @@ def load_comparison(file: str | Path, overrides: Sequence[str] = ()) -> Comparis
         comparison = Comparison.model_validate(tree)
     except ValidationError as error:
         raise UserError(f"{path}: {_first_problem(error)}") from error
-    for arm in [*comparison.arms, *([] if comparison.full is None else [FULL])]:
-        comparison.config_of(arm, 0)
+    _check_arms(comparison)
     if comparison.only is None:
         return comparison
     chosen = {name: arm for name, arm in comparison.arms.items() if name in comparison.only}
     return comparison.model_copy(update={"arms": chosen})
+
+
+def _check_arms(comparison: Comparison) -> None:
+    """Refuses an arm that is no configuration, or whose figures are of another split than the reference's."""
+    expected = comparison.config_of(comparison.reference, 0).evaluation.split
+    for arm in [*comparison.arms, *([] if comparison.full is None else [FULL])]:
+        found = comparison.config_of(arm, 0).evaluation.split
+        if found != expected:
+            raise UserError(
+                f"arm {arm!r}: evaluation.split is {found!r}, expected {expected!r} as in the arm "
+                f"{comparison.reference!r}: figures of different splits cannot be compared"
+            )
 
 
 def _misspelt(key: str) -> str:

@@ -58,7 +58,8 @@ def _curves(answer: Answer, metric: str, budget: Callable[[MeanPoint], float | N
         if found.full.deviation is not None:
             low, high = found.full.mean - found.full.deviation, found.full.mean + found.full.deviation
             axes.axhspan(low, high, color=INK, alpha=0.06, linewidth=0)
-    axes.set(title=f"{metric} on the test split, mean ± standard deviation over seeds", xlabel=label, ylabel=metric)
+    on_split = "" if answer.split is None else f" on the {answer.split} split"
+    axes.set(title=f"{metric}{on_split}, mean ± standard deviation over seeds", xlabel=label, ylabel=metric)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 

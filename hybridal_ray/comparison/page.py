@@ -27,6 +27,7 @@ def render_page(answer: Answer, tables: Sequence[Table], figures: Mapping[str, b
     """
     title = html.escape(answer.question.name)
     done = sum(curve.finished for curve in answer.curves)
+    warnings = "".join(f"<p><strong>{html.escape(warning)}</strong></p>\n" for warning in answer.warnings)
     images = "\n".join(
         f'<img alt="{html.escape(name)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
         for name, png in figures.items()
@@ -35,5 +36,5 @@ def render_page(answer: Answer, tables: Sequence[Table], figures: Mapping[str, b
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{_STYLE}</style></head>\n<body><h1>{title}</h1>\n"
         f"<p>{done} of {len(answer.curves)} runs are finished. * marks differences whose 95 % interval excludes zero."
-        f"</p>\n{images}\n{''.join(table.html() for table in tables)}</body></html>\n"
+        f"</p>\n{warnings}{images}\n{''.join(table.html() for table in tables)}</body></html>\n"
     )

@@ -73,7 +73,8 @@ def report_on_runs(run_roots: Sequence[str], metrics: Sequence[str], state_of: C
         state_of: Tells where the run in a directory is, in words.
 
     Raises:
-        UserError: A run is named twice or is not there, its pool has moved away, or no figure has such a name.
+        UserError: A run is named twice or is not there, its pool has moved away, no figure has such a name, or the
+            runs are evaluated on different splits.
     """
     check_metrics(metrics, "--metric")
     _refuse_twice(run_roots)
@@ -82,6 +83,7 @@ def report_on_runs(run_roots: Sequence[str], metrics: Sequence[str], state_of: C
         read_curve(root, arm=name, seed=0, metrics=metrics, state=state, finished=state.startswith(FINISHED))
         for name, root, state in zip(names, run_roots, states, strict=True)
     ]
+    _refuse_different_splits(run_roots, curves)
     reference = names[0] if len(names) > 1 else None
     return render(answer(Question("Runs side by side", tuple(names), tuple(metrics), reference), curves))
 
@@ -89,7 +91,8 @@ def report_on_runs(run_roots: Sequence[str], metrics: Sequence[str], state_of: C
 def render(found: Answer) -> Report:
     """Makes the tables, the figures and the page of an answer."""
     tables, figures = tables_of(found), figures_of(found)
-    markdown = f"# {found.question.name}\n\n" + "\n".join(table.markdown() for table in tables)
+    parts = [*(f"**{warning}**\n" for warning in found.warnings), *(table.markdown() for table in tables)]
+    markdown = f"# {found.question.name}\n\n" + "\n".join(parts)
     files = {
         "comparison.md": markdown.encode(),
         "comparison.json": (json.dumps(found.as_json(), indent=1) + "\n").encode(),
@@ -140,6 +143,15 @@ def _refuse_twice(run_roots: Sequence[str]) -> None:
             same = "" if places[place] == root else f" (as {places[place]})"
             raise UserError(f"{root}: the run is named twice{same}, expected different runs")
         places[place] = root
+
+
+def _refuse_different_splits(run_roots: Sequence[str], curves: Sequence[Curve]) -> None:
+    for root, curve in zip(run_roots, curves, strict=True):
+        if curve.split != curves[0].split:
+            raise UserError(
+                f"{root}: evaluation.split is {curve.split!r}, expected {curves[0].split!r} as in {run_roots[0]}: "
+                "figures of different splits cannot be compared"
+            )
 
 
 def _short_names(run_roots: Sequence[str]) -> list[str]:

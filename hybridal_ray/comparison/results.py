@@ -8,7 +8,7 @@ from hybridal_ray.config import parse_config
 from hybridal_ray.label_intake import awaited
 from hybridal_ray.pool.tables import Pool, load_pool
 from hybridal_ray.run_store import RunStore
-from hybridal_ray.tracking.run_reader import read_rounds
+from hybridal_ray.tracking.run_reader import evaluated_split, read_configuration, read_rounds
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Curve:
         percent: The same as percentage of the frames of the training split, 0 to 100.
         seconds: Modelled seconds of labour; None where no purchase knows them.
         values: By metric, in [0, 1]; None where a round has no such figure.
+        pool: Identity of its pool; None where no round is there.
+        split: Of the pool, that the values are of; likewise.
     """
 
     arm: str
@@ -34,6 +36,13 @@ class Curve:
     percent: tuple[float, ...] = ()
     seconds: tuple[float | None, ...] = ()
     values: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    pool: str | None = None
+    split: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the run, unique in what is compared."""
+        return f"{self.arm}-{self.seed}"
 
     def as_json(self) -> dict[str, Any]:
         """The curve as plain values."""
@@ -58,6 +67,7 @@ def read_curve(
         UserError: There is no run, or its pool has moved away.
     """
     rounds = [record for record in read_rounds(run_root, pool or pool_of(run_root)) if record.metrics]
+    configuration = read_configuration(run_root)
     return Curve(
         arm=arm,
         seed=seed,
@@ -67,6 +77,8 @@ def read_curve(
         percent=tuple(record.percent_of_pool_frames for record in rounds),
         seconds=tuple(record.labour_seconds for record in rounds),
         values={name: tuple(_figure(record.metrics.get(name)) for record in rounds) for name in metrics},
+        pool=configuration["pool_identity"],
+        split=evaluated_split(configuration),
     )
 
 

@@ -153,7 +153,7 @@ def _differences(answer: Answer, metric: str, found: MetricAnswer) -> Table:
 
 def _runs(answer: Answer) -> Table:
     rows = [
-        (f"{curve.arm}-{curve.seed}", curve.state, str(len(curve.frames)), str(curve.frames[-1] if curve.frames else 0))
+        (curve.name, curve.state, str(len(curve.frames)), str(curve.frames[-1] if curve.frames else 0))
         for curve in answer.curves
     ]
     note = f"{sum(curve.finished for curve in answer.curves)} of {len(answer.curves)} are finished."

@@ -176,6 +176,10 @@ def test_every_field_of_a_run_can_be_an_override(tmp_path: Path) -> None:
             {"arms": {"random": {"overrides": {"scoring": "bald"}}}},
             "arm 'random': scoring: found 'bald', expected",
         ),
+        (
+            {"full": {"overrides": {"evaluation.split": "val"}}},
+            "arm 'full': evaluation.split is 'val', expected 'test'",
+        ),
         ({"config": "gone.yaml"}, "gone.yaml: cannot be read"),
         ({"metrics": ["frame_map@0.6"]}, "metrics: no figure 'frame_map@0.6' is known"),
         ({"metrics": ["ava/video_map@0.5"]}, "metrics: no figure 'ava/video_map@0.5' is known"),

@@ -1,15 +1,19 @@
 """The report in its forms. Oracle: the numbers of a small answer, found again in each of them."""
 
 import base64
+import dataclasses
 import html.parser
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from small_pool import begin_run
 from tiny_comparisons import tiny_comparison
 
+from hybridal_ray.comparison import figures
 from hybridal_ray.comparison.answer import Question
 from hybridal_ray.comparison.answering import answer
 from hybridal_ray.comparison.comparison_file import FULL
@@ -17,6 +21,7 @@ from hybridal_ray.comparison.report import Report, render, report_on, report_on_
 from hybridal_ray.comparison.results import Curve
 from hybridal_ray.comparison.work import plan_runs
 from hybridal_ray.errors import UserError
+from hybridal_ray.pool import storage
 
 METRIC = "act/video_map@0.5"
 
@@ -168,6 +173,48 @@ def test_existing_runs_side_by_side(tmp_path: Path) -> None:
     # One round spans no range of budgets, so there is no area; what is finished has a last value all the same.
     rows = cells(report.markdown, "frame_map@0.5: summary")[1:]
     assert [(row[1], row[-1]) for row in rows] == [("0.250", "1"), ("–", "0")]
+
+
+def evaluated_run(root: Path, **changes: Any) -> str:
+    """A run with one evaluated round."""
+    _, store = begin_run(root, **changes)
+    storage.write_json(f"{store.root}/rounds/000/evaluate/metrics.json", {"frame_map@0.5": 0.25})
+    store.stage(0, "evaluate").finish({"seconds": 1.0})
+    return store.root
+
+
+def test_runs_on_different_splits_are_not_set_side_by_side(tmp_path: Path) -> None:
+    test = evaluated_run(tmp_path / "test")
+    val = evaluated_run(tmp_path / "val", evaluation={"split": "val"})
+    message = f"^{val}: evaluation.split is 'val', expected 'test' as in {test}: figures of different splits"
+    with pytest.raises(UserError, match=message):
+        report_on_runs([test, val], ["frame_map@0.5"], lambda _: "finished")
+
+
+def test_runs_of_a_seed_on_different_pools_are_told(tmp_path: Path) -> None:
+    """In each form of the report; on other seeds pools may differ, as the seeds of a comparison are meant to."""
+    one, two = (evaluated_run(tmp_path / name) for name in ("one", "two"))
+    config = Path(two, "config.yaml")
+    own = yaml.safe_load(config.read_text())["pool_identity"]
+    assert report_on_runs([one, two], ["frame_map@0.5"], lambda _: "finished").answer.warnings == []
+    config.write_text(config.read_text().replace(own, "another0pool0000"))
+    report = report_on_runs([one, two], ["frame_map@0.5"], lambda _: "finished")
+    (warning,) = report.answer.warnings
+
+    assert warning.endswith(f": {one}-0 on {own}; {two}-0 on another0pool0000.")
+    assert f"**{warning}**" in report.markdown
+    assert all(warning in report.files[f"comparison.{form}"].decode() for form in ("html", "json"))
+    curves = [dataclasses.replace(curve, seed=seed) for seed, curve in enumerate(report.answer.curves)]
+    assert dataclasses.replace(report.answer, curves=curves).warnings == []
+
+
+def test_figures_name_the_split_that_they_are_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    titles = []
+    monkeypatch.setattr(figures, "to_png", lambda draw: titles.append(draw().axes[0].get_title()))
+    on_val = [dataclasses.replace(each, split="val") for each in CURVES]
+    figures.figures_of(answer(Question("small", ("random", "<b>"), (METRIC,), "random"), on_val))
+
+    assert titles[:2] == [f"{METRIC} on the val split, mean ± standard deviation over seeds"] * 2
 
 
 def test_a_run_that_is_not_there(tmp_path: Path) -> None:
