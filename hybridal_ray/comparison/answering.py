@@ -131,22 +131,19 @@ def _area_difference(
 
 
 def _differences(lines: Mapping[int, _Line], reference: Mapping[int, _Line]) -> list[Difference]:
-    """At the budgets of each seed's reference, round by round, as far as all paired runs get."""
-    seeds = [seed for seed in lines if seed in reference]
-    rounds = min((len(reference[seed].frames) for seed in seeds), default=0)
+    """At the budgets of each seed's reference, for the rounds that all of these have and all paired runs get to."""
+    pairs = [(lines[seed], reference[seed]) for seed in lines if seed in reference]
+    rounds = set.intersection(*(set(other.rounds) for _, other in pairs)) if pairs else set()
     found = []
-    for index in range(rounds):
-        gains = [
-            _minus(
-                _near(lines[seed].frames, lines[seed].values, reference[seed].frames[index]),
-                reference[seed].values[index],
-            )
-            for seed in seeds
-        ]
-        gain = _mean(gains)
-        if gain is not None and gain.n == len(seeds):
-            frames = float(np.mean([reference[seed].frames[index] for seed in seeds]))
-            percent = float(np.mean([reference[seed].percent[index] for seed in seeds]))
+    for round_index in sorted(rounds):
+        # A round without the figure is in no line, so that the same round can have different places in two of them.
+        there = [(line, other, other.rounds.index(round_index)) for line, other in pairs]
+        gain = _mean(
+            [_minus(_near(line.frames, line.values, other.frames[at]), other.values[at]) for line, other, at in there]
+        )
+        if gain is not None and gain.n == len(pairs):
+            frames = float(np.mean([other.frames[at] for _, other, at in there]))
+            percent = float(np.mean([other.percent[at] for _, other, at in there]))
             found.append(Difference(frames, percent, gain))
     return found
 

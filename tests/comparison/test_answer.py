@@ -192,6 +192,15 @@ def test_a_round_without_the_figure_is_left_out() -> None:
     assert found.frames == (20, 40)
 
 
+def test_a_round_without_the_figure_shifts_no_difference() -> None:
+    """Seed 1's reference has none in round 0: only rounds 1 and 2 are there of both, at 20 and 40 frames."""
+    curves = [*CURVES[:1], curve("random", 1, FRAMES, (None, 0.3, 0.4)), *CURVES[3:5]]
+    differences = answer(QUESTION, curves).metrics[METRIC].arms["claus"].differences
+
+    assert [(each.frames, each.percent, each.gain.n) for each in differences] == [(20, 2, 2), (40, 4, 2)]
+    assert [each.gain.mean for each in differences] == pytest.approx([0.1, 0.2])
+
+
 def test_nothing_done_yet() -> None:
     found = answer(QUESTION, [Curve("claus", 0, "not begun", finished=False)])
 
