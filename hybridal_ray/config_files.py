@@ -1,5 +1,6 @@
 """What all files of configuration have in common: how they are read, overridden, and what their paths mean."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,12 @@ def read_override(override: str) -> tuple[str, Any]:
         return key, yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"override {override!r}: the value is not valid YAML") from error
+
+
+def write_override(key: str, value: Any) -> str:
+    """The ``key=value`` that `read_override` takes apart into just these; the value is anything that YAML can hold."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf)
+    return key + "=" + text.removesuffix("\n").removesuffix("\n...")  # the mark of the end, behind a bare scalar
 
 
 def locate_below(root: str, location: str) -> str:

@@ -1,10 +1,14 @@
 """Oracles: files written by hand, and paths worked out by hand."""
 
+import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from hybridal_ray.config_files import locate_below, read_override, read_tree, refuse_relative_root
+from hybridal_ray.config_files import locate_below, read_override, read_tree, refuse_relative_root, write_override
 from hybridal_ray.errors import UserError
 
 
@@ -39,6 +43,28 @@ def test_the_value_of_an_override_is_yaml() -> None:
             read_override(wrong)
     with pytest.raises(UserError, match="not valid YAML"):
         read_override("a=[1,")
+
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.dates(datetime.date(1000, 1, 1))
+)
+
+
+@given(st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6))
+@example("\x85")  # a line break to YAML, unless it is escaped
+@example("films🎬")
+def test_a_written_override_is_read_as_what_it_was(value: Any) -> None:
+    assert read_override(write_override("a.b", value)) == ("a.b", value)
+
+
+def test_an_override_is_written_as_a_person_would() -> None:
+    assert write_override("a.b", 0.00001) == "a.b=1.0e-05"
+    assert write_override("a", {"b": [1, None], "c": "x"}) == "a={b: [1, null], c: x}"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The file of a comparison: which arms, over how many seeds, and what is asked of them."""
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model_validator
 
 from hybridal_ray.config import Config, load_config
-from hybridal_ray.config_files import locate_below, read_override, read_tree
+from hybridal_ray.config_files import locate_below, read_override, read_tree, write_override
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.metric_names import check_metrics
 from hybridal_ray.pool import storage
@@ -31,7 +30,7 @@ ALL_LABELS = (
 
 def _as_overrides(given: Any) -> Any:
     """A mapping, nested or dotted, as ``dotted.key=value``; what is no mapping is left to the check of the type."""
-    return [f"{field}={json.dumps(value)}" for field, value in leaves(given)] if isinstance(given, Mapping) else given
+    return [write_override(field, value) for field, value in leaves(given)] if isinstance(given, Mapping) else given
 
 
 def leaves(
@@ -149,10 +148,10 @@ class Comparison(Section):
         else:
             own = self.arms[arm].overrides
         fixed = (
-            f"root={json.dumps(self.root)}",
-            f"run={json.dumps(self.run_directory(arm, seed))}",
+            write_override("root", self.root),
+            write_override("run", self.run_directory(arm, seed)),
             f"seed={seed}",
-            f"tracking.experiment={json.dumps(self.name)}",
+            write_override("tracking.experiment", self.name),
             *IN_PROCESS,
         )
         try:
@@ -175,8 +174,7 @@ def load_comparison(file: str | Path, overrides: Sequence[str] = ()) -> Comparis
     """
     path = Path(file)
     tree = read_tree(path)
-    of_arms = tree.get("overrides") or []
-    of_arms = list(_as_overrides(of_arms) if isinstance(of_arms, Mapping) else of_arms)
+    of_arms = []
     for override in overrides:
         key, value = read_override(override)
         if key in Comparison.model_fields:
@@ -185,7 +183,11 @@ def load_comparison(file: str | Path, overrides: Sequence[str] = ()) -> Comparis
             raise UserError(f"override {override!r}: no such field{hint}")
         else:
             of_arms.append(override)
-    tree["overrides"] = of_arms
+    in_file = _as_overrides(tree.get("overrides") or [])
+    if not isinstance(in_file, list):
+        expected = "a mapping of fields, or a list of dotted.key=value"
+        raise UserError(f"{path}: overrides: found {in_file!r}, expected {expected}")
+    tree["overrides"] = [*in_file, *of_arms]
     tree.setdefault("name", path.stem)
     tree.setdefault("out", f"comparisons/{tree['name']}")
     if isinstance(tree.get("config"), str):

@@ -1,5 +1,6 @@
 """What a file may say, and what each shipped one says."""
 
+import datetime
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,29 @@ def test_later_overrides_win(tmp_path: Path) -> None:
     assert load_comparison(file, ["seeds=7"]).seeds == 7
 
 
+def test_values_are_the_same_as_in_a_file_of_a_run(tmp_path: Path) -> None:
+    """Oracle: what YAML itself reads."""
+    options = {
+        "dropout": 0.00001,
+        "since": datetime.date(2020, 1, 1),
+        "name": "films🎬: 'a'\nb",
+        "much": 1e20,
+        "no": None,
+    }
+    place = tmp_path / "films🎬"
+    place.mkdir()
+    comparison = tiny_comparison(place, arms={"random": {"overrides": {"selection.options": options}}})
+    config = comparison.config_of("random", 0)
+
+    assert config.selection.options == options
+    assert (config.root, config.run) == (str(place), f"{place}/comparisons/tiny/runs/random-0")
+
+
+def test_overrides_of_every_arm_may_be_given_on_the_command_line(tmp_path: Path) -> None:
+    comparison = load_comparison(write_comparison(tmp_path), ["overrides={scoring: {passes: 7}}", "rounds=3"])
+    assert (comparison.config_of("claus", 0).scoring.passes, comparison.config_of("claus", 0).rounds) == (7, 3)
+
+
 def test_a_seed_may_have_a_pool_of_its_own(tmp_path: Path) -> None:
     pool = {"path": "pools/demo_{seed}", "demo": {"videos": 40, "seed": "{seed}"}}
     comparison = tiny_comparison(tmp_path, overrides={"pool": pool}, arms={"random": {}})
@@ -171,6 +195,12 @@ def test_every_field_of_a_run_can_be_an_override(tmp_path: Path) -> None:
         ({"arms": {}}, "arms: Dictionary should have at least 1 item"),
         ({"seeds": 0}, "seeds: Input should be greater than 0, found 0"),
         ({"overrides": {"scoring.pases": 3}}, "scoring.pases: no such field; did you mean 'passes'?"),
+        (
+            {"overrides": 5},
+            "tiny.yaml: overrides: found 5, expected a mapping of fields, or a list of dotted.key=value",
+        ),
+        ({"overrides": "seed=1"}, "tiny.yaml: overrides: found 'seed=1', expected a mapping"),
+        ({"arms": {"random": {"overrides": "seed=1"}}}, "arms.random.overrides: "),
         ({"overrides": ["scoring"]}, "override 'scoring': expected dotted.key=value"),
         (
             {"arms": {"random": {"overrides": {"scoring": "bald"}}}},
