@@ -27,6 +27,8 @@ from hybridal_ray.tracking.run_reader import (
     round_directory,
 )
 
+_LONGEST_NAME = 250  # limit of MLflow
+
 
 @dataclass(frozen=True)
 class Point:
@@ -156,23 +158,29 @@ def round_files(run_root: str, record: RoundRecord) -> dict[str, bytes]:
 
 
 def flat_settings(configuration: Mapping[str, Any]) -> dict[str, str]:
-    """The configuration as dotted fields with their values as text; lists stay one value."""
-    flat: dict[str, str] = {}
-    for name, value in configuration.items():
-        if isinstance(value, Mapping) and value:
-            flat.update({f"{name}.{below}": text for below, text in flat_settings(value).items()})
-        else:
-            flat[str(name)] = str(value)
-    return flat
+    """The configuration as dotted fields, in the letters that MLflow allows, with their values as text.
+
+    Lists stay one value.
+    """
+    return {metric_name(name): str(value) for name, value in _leaves(configuration, "")}
 
 
 def metric_name(name: str) -> str:
-    """A metric's name as MLflow allows it: ``frame_map@0.5`` becomes ``frame_map_at_0.5``.
+    """The name of a metric or a setting as MLflow allows it: ``frame_map@0.5`` becomes ``frame_map_at_0.5``.
 
-    Letters that are not allowed become underscores, and so does what would be no name of its own in a path.
+    Letters that are not allowed become underscores, and so does what would be no name of its own in a path; names that
+    are too long are cut.
     """
     allowed = re.sub(r"[^\w\-. :/]", "_", name.replace("@", "_at_"), flags=re.ASCII)
-    return "/".join(re.sub(r"^\.+", "_", part) or "_" for part in allowed.split("/"))
+    return "/".join(re.sub(r"^\.+", "_", part) or "_" for part in allowed.split("/"))[:_LONGEST_NAME].rstrip("/")
+
+
+def _leaves(configuration: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in configuration.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _points(values: Mapping[str, Any], step: int) -> Iterator[Point]:

@@ -8,7 +8,7 @@ import pyarrow.csv as pacsv
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from mlflow.utils.validation import _validate_metric_name
+from mlflow.utils.validation import _validate_metric_name, _validate_param
 
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Pool
@@ -101,6 +101,16 @@ def test_settings_are_dotted() -> None:
     nested = {"budget": {"videos": 2, "frames": [1, 2]}, "seed": 0, "options": {}, "label": None}
     expected = {"budget.videos": "2", "budget.frames": "[1, 2]", "seed": "0", "options": "{}", "label": "None"}
     assert flat_settings(nested) == expected
+
+
+def test_mlflow_takes_the_settings_whatever_their_keys() -> None:
+    """A key that it refuses would keep the whole run out of it, for good."""
+    keys = ("listen to (e.g., music)", "x" * 300, "y" * 233 + "/y", "/" * 300, 3)
+    names = list(flat_settings({"options": {"weights": dict.fromkeys(keys, 2.0)}}))
+    assert len(names) == len(keys)
+    assert names[0] == "options.weights.listen to _e.g._ music_"
+    for name in names:
+        _validate_param(name, "2.0")
 
 
 @given(st.text(alphabet=string.printable + "äß☃", min_size=1))
