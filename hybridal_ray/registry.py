@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pydantic import PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from hybridal_ray.errors import UserError
 
@@ -83,12 +83,12 @@ def check_options(
 
 def _check_type(annotation: Any, value: Any, *, field: str) -> None:
     """Refuses a value that cannot be of the type; a type that no file could hold is the constructor's own affair."""
-    if annotation is inspect.Parameter.empty:
+    if annotation is inspect.Parameter.empty or isinstance(annotation, str):
         return
     try:
         as_written = json.dumps(value)  # as JSON a list may stand for a tuple, and yet true for no number
         TypeAdapter(annotation).validate_json(as_written, strict=True)
     except ValidationError as error:
         raise UserError(f"{field}: {error.errors()[0]['msg']}, found {value!r}") from error
-    except (TypeError, PydanticUserError, PydanticUndefinedAnnotation):
+    except Exception:  # an annotation may be anything, such as a remark, or a name that only its own module knows
         return

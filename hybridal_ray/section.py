@@ -16,7 +16,9 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+        items = value if isinstance(value, list | tuple) else [value]
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if any(isinstance(item, bool) for item in items) and _holds_numbers(annotation):
             raise PydanticCustomError("true_or_false", "Input should not be true or false")
         return value
 
@@ -37,6 +39,11 @@ def fields_below(section: type[Section], prefix: str = "") -> Iterator[tuple[str
             yield f"{prefix}{name}", field
         else:
             yield from fields_below(inner, f"{prefix}{name}.")
+
+
+def _holds_numbers(annotation: Any) -> bool:
+    """Whether a number, or a list of some, is among what a type allows; all else refuses true and false by itself."""
+    return annotation in (int, float) or any(_holds_numbers(part) for part in get_args(annotation))
 
 
 def _section_in(annotation: Any) -> type[Section] | None:

@@ -81,6 +81,7 @@ class OfNoFile:
 def annotated(
     count: int = 1, share: float = 0.5, layers: tuple[int, ...] = (), how: Literal["a", "b"] = "a",
     own: OfNoFile | None = None, unknown: "NotDefinedAnywhere" = None, bare=None,  # noqa: F821
+    remark: "in frames" = 1, remarks: list["in frames"] = (), elsewhere: "json.Foo" = 1,  # noqa: F722, F821
 ) -> None:  # fmt: skip
     """Takes options of the kinds that constructors have."""
 
@@ -107,6 +108,7 @@ def test_an_option_of_another_type_is_refused_with_what_was_expected(option: str
         {"count": 2, "share": 1, "layers": [1, 2], "how": "b"},
         {"own": "anything", "unknown": 1, "bare": [1]},
         {"count": OfNoFile()},
+        {"remark": 3, "remarks": [3], "elsewhere": 3},
     ],
 )
 def test_an_option_of_its_type_passes_and_so_does_one_whose_type_says_nothing(options: dict[str, Any]) -> None:

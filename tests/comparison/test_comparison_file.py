@@ -201,6 +201,9 @@ def test_every_field_of_a_run_can_be_an_override(tmp_path: Path) -> None:
         ),
         ({"overrides": "seed=1"}, "tiny.yaml: overrides: found 'seed=1', expected a mapping"),
         ({"arms": {"random": {"overrides": "seed=1"}}}, "arms.random.overrides: "),
+        ({"full": True}, "full: Input should be a valid dictionary"),
+        ({"seeds": True}, "seeds: Input should not be true or false, found True"),
+        ({"targets": [True]}, "targets: Input should not be true or false, found [True]"),
         ({"overrides": ["scoring"]}, "override 'scoring': expected dotted.key=value"),
         (
             {"arms": {"random": {"overrides": {"scoring": "bald"}}}},
