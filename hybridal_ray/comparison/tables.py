@@ -29,7 +29,7 @@ class Table:
 
     def markdown(self) -> str:
         """The table with its title and note, as Markdown."""
-        lines = ["| " + " | ".join(cells) + " |" for cells in (self.headings, *self.rows)]
+        lines = ["| " + " | ".join(map(_markdown_cell, cells)) + " |" for cells in (self.headings, *self.rows)]
         lines.insert(1, "| --- |" + " ---: |" * (len(self.headings) - 1))
         return "\n".join([f"### {self.title}", "", self.note, "", *lines, ""])
 
@@ -158,6 +158,11 @@ def _runs(answer: Answer) -> Table:
     ]
     note = f"{sum(curve.finished for curve in answer.curves)} of {len(answer.curves)} are finished."
     return Table("Runs", note, ("run", "state", "rounds evaluated", "labelled frames"), rows)
+
+
+def _markdown_cell(text: str) -> str:
+    """A cell on one line, in which no stroke begins another: states tell of what failed in its own words."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _spread(found: Estimate | None) -> str:

@@ -152,6 +152,13 @@ def test_nothing_begun(tmp_path: Path) -> None:
     assert (tmp_path / "comparisons/tiny/comparison.html").exists()
 
 
+def test_what_a_failure_says_does_not_break_the_table(tmp_path: Path) -> None:
+    comparison = tiny_comparison(tmp_path)
+    report = report_on(comparison, plan_runs(comparison), {"claus-1": "expected a|b,\nfound:\r\n  c"})
+
+    assert "| claus-1 | failed: expected a\\|b, found: c | 0 | 0 |" in report.markdown.splitlines()
+
+
 def test_existing_runs_side_by_side(tmp_path: Path) -> None:
     for name in ("one", "two"):
         _, store = begin_run(tmp_path / name)
