@@ -75,14 +75,20 @@ class _Watch:
         self._comparison, self._runs, self._say = comparison, runs, say
         self._reported = -SECONDS_BETWEEN_REPORTS
         self.failures: dict[str, str] = {}
+        tried = {run.name for run in runs}  # now; an arm that is left out this time has failed as before
+        self._former = {name: why for name, why in _read_failures(comparison).items() if name not in tried}
 
     def ended(self, job: Job, error: str | None) -> None:
+        self._former.pop(job.name, None)
         self._say(f"{job.name}: {self._outcome(job) if error is None else f'failed: {error}'}")
         if error is not None:
             self.failures[job.name] = error
-            storage.write_json(_failures(self._comparison), self.failures)
+            self._keep_failures()
         if job.run is not None and time.monotonic() - self._reported > SECONDS_BETWEEN_REPORTS:
             self.report("RUNNING")
+
+    def _keep_failures(self) -> None:
+        storage.write_json(_failures(self._comparison), {**self._former, **self.failures})
 
     def _outcome(self, job: Job) -> str:
         if job.run is None or is_finished(self._comparison.directory, job.run):
@@ -90,7 +96,7 @@ class _Watch:
         return progress_of(job.run.root, job.run.config.rounds)
 
     def report(self, status: RunStatus) -> Report:
-        storage.write_json(_failures(self._comparison), self.failures)
+        self._keep_failures()
         report = report_on(self._comparison, self._runs, self.failures)
         error = _track(self._comparison, self._runs, report, status)
         if error is not None:

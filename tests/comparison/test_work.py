@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from small_pool import write_small_pool
-from tiny_comparisons import tiny_comparison
+from tiny_comparisons import tiny_comparison, write_comparison
 
 from hybridal_ray.comparison.comparing import compare, compare_so_far
+from hybridal_ray.comparison.comparison_file import load_comparison
 from hybridal_ray.comparison.work import PlannedRun, is_finished, plan_jobs, plan_runs
 from hybridal_ray.config import FREE_FIELDS
 from hybridal_ray.pool import storage
@@ -92,6 +93,20 @@ def test_a_comparison_that_is_moved_keeps_what_is_finished(finished: PlannedRun,
     curves = compare_so_far(tiny_comparison(after, seeds=1)).answer.curves
 
     assert [(curve.arm, curve.state) for curve in curves] == [("random", "finished"), ("claus", "not begun")]
+
+
+def test_a_run_that_failed_is_still_told_of_when_other_arms_are_run_alone(tmp_path: Path) -> None:
+    write_small_pool(tmp_path / "pool")
+    arms = {
+        name: {"overrides": {"selection.strategy": name, "training.epochs": epochs}}
+        for name, epochs in (("nosuch", 1), ("neither", 2))  # other trainings, so that no first round is shared
+    }
+    file = write_comparison(tmp_path, seeds=1, arms=arms, reference="nosuch")
+    every = compare(load_comparison(file), lambda line: None).answer.curves
+    compare(load_comparison(file, ["only=[nosuch]"]), lambda line: None)
+
+    assert [curve.state.split(":")[0] for curve in every] == ["failed"] * 2
+    assert compare_so_far(load_comparison(file)).answer.curves == every
 
 
 def test_a_run_that_waits_for_people_is_not_finished_and_is_gone_on_with(comparison_pool: Path, tmp_path: Path) -> None:
