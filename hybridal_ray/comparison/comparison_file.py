@@ -183,11 +183,7 @@ def load_comparison(file: str | Path, overrides: Sequence[str] = ()) -> Comparis
             raise UserError(f"override {override!r}: no such field{hint}")
         else:
             of_arms.append(override)
-    in_file = _as_overrides(tree.get("overrides") or [])
-    if not isinstance(in_file, list):
-        expected = "a mapping of fields, or a list of dotted.key=value"
-        raise UserError(f"{path}: overrides: found {in_file!r}, expected {expected}")
-    tree["overrides"] = [*in_file, *of_arms]
+    tree["overrides"] = [*_overrides_of(tree, path), *of_arms]
     tree.setdefault("name", path.stem)
     tree.setdefault("out", f"comparisons/{tree['name']}")
     if isinstance(tree.get("config"), str):
@@ -204,6 +200,15 @@ def load_comparison(file: str | Path, overrides: Sequence[str] = ()) -> Comparis
         return comparison
     chosen = {name: arm for name, arm in comparison.arms.items() if name in comparison.only}
     return comparison.model_copy(update={"arms": chosen})
+
+
+def _overrides_of(tree: Mapping[str, Any], path: Path) -> list[Any]:
+    given = tree.get("overrides")
+    found = [] if given is None else _as_overrides(given)
+    if not isinstance(found, list):
+        expected = "a mapping of fields, or a list of dotted.key=value"
+        raise UserError(f"{path}: overrides: found {given!r}, expected {expected}")
+    return found
 
 
 def _check_arms(comparison: Comparison) -> None:

@@ -199,6 +199,7 @@ def test_every_field_of_a_run_can_be_an_override(tmp_path: Path) -> None:
             {"overrides": 5},
             "tiny.yaml: overrides: found 5, expected a mapping of fields, or a list of dotted.key=value",
         ),
+        ({"overrides": False}, "tiny.yaml: overrides: found False, expected a mapping"),
         ({"overrides": "seed=1"}, "tiny.yaml: overrides: found 'seed=1', expected a mapping"),
         ({"arms": {"random": {"overrides": "seed=1"}}}, "arms.random.overrides: "),
         ({"full": True}, "full: Input should be a valid dictionary"),
