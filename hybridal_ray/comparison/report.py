@@ -1,5 +1,6 @@
 """The report of a comparison: made from the run directories alone, at any time, as far as the runs have come."""
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +50,7 @@ def report_on(comparison: Comparison, runs: Sequence[PlannedRun], failures: Mapp
     Raises:
         UserError: The report cannot be written.
     """
-    pools: dict[str, Pool] = {}
+    pools: dict[str, tuple[Pool, str]] = {}
     curves = [_curve(comparison, run, failures, pools) for run in runs]
     question = Question(
         comparison.name,
@@ -112,7 +113,10 @@ def write(report: Report, directory: str) -> None:
         storage.write_bytes(storage.join(directory, *name.split("/")), content)
 
 
-def _curve(comparison: Comparison, run: PlannedRun, failures: Mapping[str, str], pools: dict[str, Pool]) -> Curve:
+def _curve(
+    comparison: Comparison, run: PlannedRun, failures: Mapping[str, str], pools: dict[str, tuple[Pool, str]]
+) -> Curve:
+    """Reads the curve of a run; `pools` are those that are read already, with their identities, by location."""
     finished = is_finished(comparison.directory, run)
     state = FINISHED if finished else f"failed: {failures[run.name]}" if run.name in failures else None
     try:
@@ -120,16 +124,21 @@ def _curve(comparison: Comparison, run: PlannedRun, failures: Mapping[str, str],
             return Curve(run.arm, run.seed, state or NOT_BEGUN, finished=False)
         location = run.config.locate(run.config.pool.path)
         if location not in pools:
-            pools[location] = load_pool(location)  # not by the run's own word: it may have been moved, pool and all
-        return read_curve(
+            pool = load_pool(location)  # not by the run's own word: it may have been moved, pool and all
+            pools[location] = pool, pool.identity()
+        pool, identity = pools[location]
+        curve = read_curve(
             run.root,
             arm=run.arm,
             seed=run.seed,
             metrics=comparison.metrics,
             state=state or progress_of(run.root, run.config.rounds),
             finished=finished,
-            pool=pools[location],
+            pool=pool,
         )
+        if curve.pool == identity:
+            return curve
+        return dataclasses.replace(curve, state=f"{curve.state}, on another pool than {location} is now")
     except UserError as error:  # of one run; the others have something to say
         return Curve(run.arm, run.seed, f"unreadable: {error}", finished=False)
 

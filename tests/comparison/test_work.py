@@ -1,5 +1,6 @@
 """When a run counts as finished. Oracle: what its directory says, and what a person would expect of the next call."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hybridal_ray.comparison.comparison_file import load_comparison
 from hybridal_ray.comparison.work import PlannedRun, is_finished, plan_jobs, plan_runs
 from hybridal_ray.config import FREE_FIELDS
 from hybridal_ray.pool import storage
+from hybridal_ray.pool.tables import load_pool, save_pool
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.stopping.criterion import End
 from hybridal_ray.stopping.end_file import keep_end
@@ -82,6 +84,15 @@ def test_a_run_whose_directory_was_deleted_is_done_again(finished: PlannedRun, t
     shutil.rmtree(finished.root)
     names = [job.name for job in plan_jobs(comparison, plan_runs(comparison)) if job.run is not None]
     assert names == ["random-0", "claus-0"]
+
+
+def test_a_finished_run_on_a_pool_that_has_changed_since_says_so(finished: PlannedRun, tmp_path: Path) -> None:
+    """Its labelled frames are told as a share of the pool's, which are others now."""
+    pool = load_pool(str(tmp_path / "pool"))
+    save_pool(dataclasses.replace(pool, name="grown"))
+    (curve, _) = compare_so_far(tiny_comparison(tmp_path, seeds=1)).answer.curves
+
+    assert (curve.finished, curve.state) == (True, f"finished, on another pool than {tmp_path}/pool is now")
 
 
 def test_a_comparison_that_is_moved_keeps_what_is_finished(finished: PlannedRun, tmp_path: Path) -> None:
