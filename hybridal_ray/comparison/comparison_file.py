@@ -30,7 +30,20 @@ ALL_LABELS = (
 
 def _as_overrides(given: Any) -> Any:
     """A mapping, nested or dotted, as ``dotted.key=value``; what is no mapping is left to the check of the type."""
-    return [write_override(field, value) for field, value in leaves(given)] if isinstance(given, Mapping) else given
+    return list(_overrides_in(given, "")) if isinstance(given, Mapping) else given
+
+
+def _overrides_in(tree: Mapping[Any, Any], prefix: str) -> Iterator[str]:
+    """One for each leaf; a mapping with a key that would be taken apart at its dots is one value."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value and all(map(_names_a_field, value)):
+            yield from _overrides_in(value, f"{prefix}{key}.")
+        else:
+            yield write_override(f"{prefix}{key}", value)
+
+
+def _names_a_field(key: Any) -> bool:
+    return isinstance(key, str) and "=" not in key and ("." not in key or all(map(str.isidentifier, key.split("."))))
 
 
 def leaves(

@@ -124,6 +124,14 @@ def test_values_are_the_same_as_in_a_file_of_a_run(tmp_path: Path) -> None:
     assert (config.root, config.run) == (str(place), f"{place}/comparisons/tiny/runs/random-0")
 
 
+def test_keys_of_an_option_are_not_taken_apart(tmp_path: Path) -> None:
+    weights = {"listen to (e.g., music)": 2.0, "a=b": 1.0, 3: 0.5}
+    arms = {"random": {"overrides": {"selection": {"options": {"weights": weights, "more": {"a-b": 1}}}}}}
+    config = tiny_comparison(tmp_path, arms=arms).config_of("random", 0)
+
+    assert config.selection.options == {"weights": weights, "more": {"a-b": 1}}
+
+
 def test_overrides_of_every_arm_may_be_given_on_the_command_line(tmp_path: Path) -> None:
     comparison = load_comparison(write_comparison(tmp_path), ["overrides={scoring: {passes: 7}}", "rounds=3"])
     assert (comparison.config_of("claus", 0).scoring.passes, comparison.config_of("claus", 0).rounds) == (7, 3)
