@@ -113,6 +113,15 @@ FREE_FIELDS = frozenset(
 # Mappings whose keys are no fields of ours: arguments of extensions.
 OPTION_FIELDS = frozenset(name for name, field in fields_below(Config) if get_origin(field.annotation) is dict)
 
+# Fields that may change until a stage is done in some round, because nothing before it goes by them.
+FREE_UNTIL = {
+    "train": frozenset({"training", "clustering.beta", "clustering.start"}),
+    "evaluate": frozenset({"evaluation"}),
+    "score": frozenset({"scoring"}),
+}
+# Where a pretrained detector has scored the pool for the first batch, no more of scoring than this.
+FREE_BESIDE_START_SCORES = frozenset({"scoring.passes", "scoring.measure"})
+
 
 def load_config(file: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Reads a YAML file, applies overrides, and checks every field.

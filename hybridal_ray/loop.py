@@ -10,7 +10,7 @@ from hybridal_ray.pool import storage
 from hybridal_ray.pool.demo import NAME, generate_demo_pool
 from hybridal_ray.pool.tables import Pool, load_pool
 from hybridal_ray.rounds import Rounds
-from hybridal_ray.run_checks import check_cluster, check_detector, check_settings
+from hybridal_ray.run_checks import check_cluster, check_detector, check_labels, check_settings, free_until
 from hybridal_ray.run_end import check_stopping
 from hybridal_ray.run_stages import RunStages, Say
 from hybridal_ray.run_store import RunStore
@@ -40,7 +40,8 @@ def run_loop(config: Config, say: Say = print, patience: Patience = END_AND_WAIT
     if not RunStore(run_root).stage(0, "train").done:
         check_detector(config, len(pool.classes))
     with RunStore(run_root) as store:
-        store.open({**config.model_dump(mode="json"), "pool_identity": pool.identity()}, FREE_FIELDS)
+        resolved = {**config.model_dump(mode="json"), "pool_identity": pool.identity()}
+        store.open(resolved, FREE_FIELDS, free_until(config))
         write_provenance(run_root, pool)
         rounds = Rounds(RunStages(config, pool, store, say), patience)
         detector, purchases = rounds.detector, rounds.purchases
@@ -71,7 +72,8 @@ def open_pool(config: Config, say: Say) -> Pool:
     """Loads the pool of a configuration; the demo pool is generated first when it is not there.
 
     Raises:
-        UserError: There is no pool, or it is malformed, or it has no videos to train or evaluate on.
+        UserError: There is no pool, or it is malformed, or it has no videos to train or evaluate on, or no labels
+            where some are needed from the start.
     """
     location = config.locate(config.pool.path)
     if config.pool.demo is not None and not storage.exists(storage.join(location, "pool.json")):
@@ -88,4 +90,5 @@ def open_pool(config: Config, say: Say) -> Pool:
     for split in ("train", *evaluated, *validated):
         if not pool.usable_videos(split):
             raise UserError(f"{location}/videos.parquet: no video of split {split!r} has status 'ok'")
+    check_labels(config, pool)
     return pool

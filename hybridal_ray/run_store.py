@@ -29,6 +29,8 @@ class RunInUseError(UserError):
 
 START_STAGES = ("select", "label")
 ROUND_STAGES = ("train", "evaluate", "score", "select", "label")
+# Where a stage leaves what it goes on with after it was cut off.
+LEFT_BEHIND = {"train": "train", "evaluate": "evaluate", "score": "scores"}
 
 _CONFIG = "config.yaml"
 _LOCK = "run.lock"
@@ -114,12 +116,19 @@ class RunStore:
     ) -> None:
         self.close()
 
-    def open(self, resolved: Mapping[str, Any], free: Collection[str]) -> None:
+    def open(
+        self,
+        resolved: Mapping[str, Any],
+        free: Collection[str],
+        free_until: Mapping[str, Collection[str]] | None = None,
+    ) -> None:
         """Takes the run for this job: starts it, or checks that its configuration still is the one it began with.
 
         Args:
             resolved: The whole configuration, as nested mappings of what YAML can hold.
             free: Dotted fields that may change while stages are done, each standing for all below it too.
+            free_until: Fields that may change as long as a stage, of `LEFT_BEHIND`, is done in no round; what the
+                stage has left of an attempt under the former values is removed.
 
         Raises:
             UserError: The directory holds something else; another job works on the run; or fields changed that
@@ -137,7 +146,7 @@ class RunStore:
             if old == new:
                 return
             if any(status.done for status in self.status()):
-                self._refuse_changes(old, new, free)
+                self._admit_changes(old, new, free, free_until or {})
         storage.write_bytes(self._config_location, text.encode())
 
     def close(self) -> None:
@@ -215,18 +224,36 @@ class RunStore:
                 "name a new or an empty directory"
             )
 
-    def _refuse_changes(self, old: Mapping[str, Any], new: Mapping[str, Any], free: Collection[str]) -> None:
+    def _admit_changes(
+        self,
+        old: Mapping[str, Any],
+        new: Mapping[str, Any],
+        free: Collection[str],
+        free_until: Mapping[str, Collection[str]],
+    ) -> None:
+        """Refuses what would falsify finished stages, and removes what unfinished ones have left of former values."""
         before, after = dict(_leaves(old)), dict(_leaves(new))
-        changes = [
-            f"{field} was {before.get(field, _UNSET)!r} and is now {after.get(field, _UNSET)!r}"
+        changed = [
+            field
             for field in dict.fromkeys([*before, *after])
             if not _is_free(field, free) and before.get(field, _UNSET) != after.get(field, _UNSET)
         ]
-        if changes:
+        done = {status.stage for status in self.status() if status.done and status.round is not None}
+        pending = {stage: fields for stage, fields in free_until.items() if stage not in done}
+        refused = [
+            f"{field} was {before.get(field, _UNSET)!r} and is now {after.get(field, _UNSET)!r}"
+            for field in changed
+            if not any(_is_free(field, fields) for fields in pending.values())
+        ]
+        if refused:
             raise UserError(
-                f"{self.root}: stages of this run are done under another configuration: {'; '.join(changes)}. "
+                f"{self.root}: stages of this run are done under another configuration: {'; '.join(refused)}. "
                 "Restore the former value to continue this run, or name a new run directory to start another"
             )
+        for stage, fields in pending.items():
+            if any(_is_free(field, fields) for field in changed):
+                for index in self.rounds_begun():
+                    storage.remove_directory(storage.join(self.round_directory(index), LEFT_BEHIND[stage]))
 
 
 def take_lock(directory: Path, root: str) -> IO[bytes] | None:

@@ -123,6 +123,28 @@ def test_a_free_field_may_change_and_is_kept(root, free):
     assert RunStore(root).config()["scoring"] == {"actors": 5}
 
 
+def test_a_field_that_a_stage_goes_by_first_is_free_until_that_stage_is_done(root):
+    until = {"train": ("training",), "score": ("scoring",)}
+    store = RunStore(root)
+    with store:
+        store.open(CONFIG, ())
+        store.stage(None, "select").finish({"seconds": 1.0})
+        for left in ("train/state.pt", "scores/part-00000.parquet"):
+            Path(root, "rounds/000", left).parent.mkdir(parents=True)
+            Path(root, "rounds/000", left).touch()
+        store.open(changed("training.epochs", 9), (), until)
+        assert store.config()["training"]["epochs"] == 9
+        # An attempt under the former value is not gone on with; that of another stage is.
+        assert not Path(root, "rounds/000/train").exists()
+        assert Path(root, "rounds/000/scores/part-00000.parquet").exists()
+        store.stage(0, "train").finish({"seconds": 1.0})
+        with pytest.raises(UserError, match=r"training\.epochs was 9 and is now 3"):
+            store.open(changed("scoring.actors", 5), (), until)
+        assert Path(root, "rounds/000/scores/part-00000.parquet").exists()
+        store.open(changed("training.epochs", 9) | {"scoring": {"actors": 5}}, (), until)
+        assert not Path(root, "rounds/000/scores").exists()
+
+
 def test_while_nothing_is_done_everything_may_change(root):
     begin(root)
     begin(root, changed("seed", 1))

@@ -60,14 +60,8 @@ def predict_videos(
         # A pass that was refused, for its device or its classes, has nothing to go on with, and its plan would stand
         # in the way of one over other videos.
         if not storage.list_files(parts, suffix=".parquet"):
-            _remove(parts)
+            storage.remove_directory(parts)
         raise
     rows = join_predictions(parts, location)
-    _remove(parts)
+    storage.remove_directory(parts)
     return {"rows": rows, "failed": summary.failed}
-
-
-def _remove(directory: str) -> None:
-    if storage.exists(directory):
-        system, path = storage.filesystem(directory)
-        system.delete_dir(path)

@@ -116,6 +116,14 @@ def is_directory(location: str) -> bool:
     return _info(location).type == pafs.FileType.Directory
 
 
+def remove_directory(location: str) -> None:
+    """Removes a directory and all below it; one that is not there is none to remove."""
+    if exists(location):
+        system, path = filesystem(location)
+        with _reaching(location):
+            system.delete_dir(path)
+
+
 def size_of(location: str) -> int:
     """Bytes of a file.
 
