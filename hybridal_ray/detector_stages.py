@@ -86,7 +86,7 @@ class DetectorStages:
     def score(self, round_index: int) -> None:
         """Scores every video of the training split by Monte Carlo Dropout; labelled ones for their latents."""
         config, stage = self._run.config, self._run.store.stage(round_index, "score")
-        spent = self._run.frames_left(round_index) == 0
+        spent = self._run.frames_left(self._run.labels(round_index)) == 0
 
         def work() -> dict[str, Any]:
             strategy = build_strategy(config.selection.strategy, config.selection.options)

@@ -183,17 +183,15 @@ def _request(config: Config, pool: Pool, store: RunStore, round_index: int | Non
     if request_exists(directory):
         return read_request(directory)
     picks = storage.read_table(storage.join(store.round_directory(round_index), "selection.parquet"))
-    for_round = for_round_of(round_index)
-    labels = ledger.read(store.root)
     return write_request(
         directory,
         picks,
         pool,
-        labels.filter(pc.field("round") < for_round),
+        ledger.read(store.root),
         None if round_index is None else _predictions(config, pool, store, round_index, picks),
         run=store.root,
         run_identity=read_provenance(store.root).run_identity,
-        for_round=for_round,
+        for_round=for_round_of(round_index),
         overlap=config.oracle.overlap,
         clip_seconds=config.oracle.clip_seconds,
         min_score=config.oracle.propose_above,

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pyarrow as pa
+
 from hybridal_ray.config_values import plain
 from hybridal_ray.detectors.checkpoint import load_detector
 from hybridal_ray.errors import UserError
@@ -50,7 +52,8 @@ class Purchases:
             directory, classes = self._run.store.round_directory(START), len(self._run.pool.classes)
             tell = self._run.now_and_then("start: latents")
             scores = start_scores(self._run.config, self._run.videos, classes, directory, self._run.say, tell)
-            request = self._request(START, videos, frames, scores=scores, centres=None)
+            labels = self._run.known(START)
+            request = self._request(START, labels, videos, frames, scores=scores, centres=None)
             selection = select(name, options, request, in_process=True)
             if not len(selection.picks):
                 known = f"nothing but latents ({self._run.config.selection.start_latents}) is known of the videos yet"
@@ -59,7 +62,7 @@ class Purchases:
                     "by latents, as typiclust does, and frames that need no scores (start_options: "
                     "{frames: equidistant})"
                 )
-            kept = self._keep(START, selection)
+            kept = self._keep(START, selection, labels)
             if not kept["frames"]:
                 bound = f"budget.max_{kept['bounded_by']}"
                 raise UserError(
@@ -73,12 +76,17 @@ class Purchases:
     def select(self, round_index: int) -> None:
         """Picks what to label next."""
         config, budget = self._run.config, self._run.config.budget
+        # A budget that was raised since may buy what the former one could not.
+        anew = self._picked_nothing(round_index)
 
         def work() -> dict[str, Any]:
-            if self._run.frames_left(round_index) == 0:  # nor is there a scoring pass
-                return self._keep(round_index, Selection(SELECTION_SCHEMA.empty_table()))
+            # Without the late answers, there is no scoring pass either.
+            for labels in (self._run.labels(round_index), self._run.known(round_index, anew=anew)):
+                if self._run.frames_left(labels) == 0:
+                    return self._keep(round_index, Selection(SELECTION_SCHEMA.empty_table()), labels)
             request = self._request(
                 round_index,
+                labels,
                 budget.videos_in(round_index),
                 budget.frames_per_video,
                 scores=ScoreParts(self._run.directory(round_index, "scores")),
@@ -87,10 +95,9 @@ class Purchases:
             selection = select(
                 config.selection.strategy, config.selection.options, request, in_process=not config.scoring.actors
             )
-            return self._keep(round_index, selection)
+            return self._keep(round_index, selection, labels)
 
-        # A budget that was raised since may buy what the former one could not.
-        self._run.stage(round_index, "select", work, anew=self._picked_nothing(round_index))
+        self._run.stage(round_index, "select", work, anew=anew)
 
     def label(self, round_index: int | None) -> None:
         """Has the picked frames labelled, for the training of the next round.
@@ -110,19 +117,19 @@ class Purchases:
     def _request(
         self,
         round_index: int | None,
+        labels: pa.Table,
         num_videos: int,
         frames_per_video: int,
         *,
         scores: ScoreBatches | None,
         centres: Any,
     ) -> SelectionRequest:
-        budget, labels = self._run.config.budget, self._run.labels(round_index)
-        labelled = ledger.labelled_frames(labels)
+        budget = self._run.config.budget
         left = [budget.max_frames_per_round] if round_index is not None else []
-        left.append(self._run.frames_left(round_index))
+        left.append(self._run.frames_left(labels))
         return SelectionRequest(
             videos=self._run.videos,
-            labelled=labelled,
+            labelled=ledger.labelled_frames(labels),
             scores=scores,
             centres=centres,
             num_videos=num_videos,
@@ -136,8 +143,8 @@ class Purchases:
             clusters=self._run.config.clustering.clusters,
         )
 
-    def _keep(self, round_index: int | None, selection: Selection) -> dict[str, Any]:
-        config, labels = self._run.config, self._run.labels(round_index)
+    def _keep(self, round_index: int | None, selection: Selection, labels: pa.Table) -> dict[str, Any]:
+        config = self._run.config
         selection, bounded_by = plain(RunBudget, config.budget).cut(selection, labels, expected_cost(config, labels))
         storage.write_table(self._run.directory(round_index, "selection.parquet"), selection.picks)
         videos = len(selection.picks["video_id"].unique())

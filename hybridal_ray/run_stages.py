@@ -18,6 +18,7 @@ from hybridal_ray.video_rows import VideoRows
 
 Say = Callable[[str], None]
 START = None  # the purchase before the first round
+KNOWN = "known_labels.json"  # of a round: the parts of the ledger that its purchase goes by
 SECONDS_BETWEEN_NEWS = 15.0  # of a pass over videos
 
 
@@ -70,9 +71,24 @@ class RunStages:
         bought = ledger.read(self.store.root)
         return bought.filter(pc.field("round") <= (-1 if round_index is None else round_index))
 
-    def frames_left(self, round_index: int | None) -> int | None:
-        """Frames that the run may still buy at the end of a round; None where that has no bound."""
-        return plain(RunBudget, self.config.budget).frames_left(self.labels(round_index))
+    def known(self, round_index: int | None, *, anew: bool = False) -> pa.Table:
+        """The labels that the purchase at the end of a round goes by: all that were there when it was begun.
+
+        People may have answered a former request since the round's labels were closed, and are not asked again. What
+        was there is noted, so that a job that goes on with the purchase comes to the same picks.
+
+        Args:
+            round_index: The round, `START` for the purchase before the first.
+            anew: The purchase is made again, by what is there now.
+        """
+        note = self.directory(round_index, KNOWN)
+        if anew or not storage.exists(note):
+            storage.write_json(note, ledger.parts(self.store.root))
+        return ledger.read(self.store.root, storage.read_json(note))
+
+    def frames_left(self, labels: pa.Table) -> int | None:
+        """Frames that the run may still buy beside these labels; None where that has no bound."""
+        return plain(RunBudget, self.config.budget).frames_left(labels)
 
     def directory(self, round_index: int | None, name: str) -> str:
         """Where a stage of a round leaves what it makes."""

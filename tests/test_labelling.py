@@ -21,6 +21,7 @@ from hybridal_ray.pool import ledger
 from hybridal_ray.pool.tables import TUBES_SCHEMA, Pool, load_pool
 from hybridal_ray.requests.request import AskedFrame, AskedVideo, Request, task_name, write_description
 from hybridal_ray.run_budget import RunBudget, boxes_per_frame
+from hybridal_ray.run_stages import RunStages
 from hybridal_ray.run_store import RunStore
 
 BOX = {"class": "wave", "x1": 1, "y1": 2, "x2": 30, "y2": 40}
@@ -145,6 +146,33 @@ def test_a_late_answer_never_changes_what_a_round_was_trained_on(tmp_path: Path)
     assert run.bring(of(2, annotator="anna"), of(5, BOX, annotator="anna")) == 2
     assert trained_on() == before
     assert ledger.labels_by_video(ledger.read(run.store.root)) != before
+
+
+def test_a_late_answer_to_a_former_request_answers_the_next_that_asks_for_the_frame(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.ask(None, 2, 5)
+    run.bring(of(2, BOX))
+    run.label(None, accept_partial=True)
+    run.ask(0, 5)
+    run.bring({"task": task_name(IDS[None], 1), "boxes": [BOX]})
+    assert run.bring({"task": task_name(IDS[0], 0), "boxes": [BOX]}) == 0  # the same, without a date: there already
+    assert run.label(0)["answered_frames"] == 1
+
+
+def test_a_purchase_goes_by_all_that_was_answered_when_it_was_begun(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.ask(None, 2, 5, 8)
+    run.bring(of(2, BOX))
+    run.label(None, accept_partial=True)
+    config = run.config.model_copy(update={"budget": run.config.budget.model_copy(update={"max_frames": 3})})
+    stages = RunStages(config, run.pool, run.store, run.said.append)
+    run.bring(of(5, BOX))
+    assert stages.frames_left(stages.labels(0)) == 2
+    assert stages.frames_left(stages.known(0)) == 1
+    run.bring(of(8, BOX))
+    assert ledger.labelled_frames(stages.known(0)) == {"v0": (2, 5)}  # by a job that goes on with the same purchase
+    assert stages.frames_left(stages.known(0, anew=True)) == 0
+    assert ledger.labelled_frames(stages.labels(0)) == {"v0": (2,)}  # what it was trained on
 
 
 def test_a_split_without_labels_is_not_measured_where_people_are_asked(tmp_path: Path) -> None:

@@ -39,18 +39,21 @@ class Progress:
 
 
 def progress_of(request: Request, labels: pa.Table) -> Progress:
-    """Counts the answers of a ledger (`LABELS_SCHEMA`) to a request, each annotator of a frame once."""
-    own = labels.filter(pc.equal(labels["request"], request.request))
-    people: dict[tuple[str, int], set[str | None]] = {}
+    """Counts the answers of a ledger (`LABELS_SCHEMA`) to the frames of a request, each annotator of a frame once.
+
+    An answer counts whichever request it was given to: people may still answer a former one that asked for the frame.
+    """
+    asked = {(frame.video_id, frame.frame): frame for frame in request.frames}
+    people: dict[tuple[str, int], set[str | None]] = {place: set() for place in asked}
     unknown: dict[tuple[str, int], bool] = {}
+    own = labels.filter(pc.is_in(labels["video_id"], pa.array(list(request.videos), pa.string())))
     for row in own.select(["video_id", "frame", "annotator", "answer", "standing"]).to_pylist():
         place = (row["video_id"], row["frame"])
-        people.setdefault(place, set()).add(row["annotator"])
-        if row["standing"] is None:
-            unknown[place] = row["answer"] is not None
-    missing = [
-        max(0, frame.answers_wanted - len(people.get((frame.video_id, frame.frame), ()))) for frame in request.frames
-    ]
+        if place in asked:
+            people[place].add(row["annotator"])
+            if row["standing"] is None:
+                unknown[place] = row["answer"] is not None
+    missing = [max(0, frame.answers_wanted - len(people[place])) for place, frame in asked.items()]
     wanted = sum(frame.answers_wanted for frame in request.frames)
     return Progress(
         frames=len(missing),

@@ -5,7 +5,7 @@ that nobody acts there. A later row for the same frame supersedes an earlier one
 row never counts. A frame of which somebody said that it cannot be told is answered, but holds no label.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,13 +82,23 @@ def append(root: str, name: str, labels: pa.Table) -> None:
     storage.write_table(storage.join(root, "labels", f"{name}.parquet"), labels.cast(LABELS_SCHEMA))
 
 
-def read(root: str) -> pa.Table:
-    """The whole ledger of a run, in the order of purchase (`LABELS_SCHEMA`; empty when nothing is labelled).
+def parts(root: str) -> list[str]:
+    """The names of the files of a ledger, in the order in which they are read."""
+    files = storage.list_files(storage.join(root, "labels"), suffix=".parquet")
+    return [file.rpartition("/")[2] for file in files]
+
+
+def read(root: str, only: Sequence[str] | None = None) -> pa.Table:
+    """The ledger of a run, in the order of purchase (`LABELS_SCHEMA`; empty when nothing is labelled).
+
+    Args:
+        root: The run directory.
+        only: Of its `parts`, those that are read; None reads all.
 
     Raises:
         UserError: A file of the ledger is damaged; the message names it and the column.
     """
-    files = storage.list_files(storage.join(root, "labels"), suffix=".parquet")
+    files = [storage.join(root, "labels", name) for name in (parts(root) if only is None else only)]
     return pa.concat_tables([LABELS_SCHEMA.empty_table(), *(storage.read_table(file, LABELS_SCHEMA) for file in files)])
 
 

@@ -117,7 +117,7 @@ class Request:
         classes: What can be answered, in the order of the pool's class ids.
         videos: By id.
         frames: In the order of purchase.
-        left_out: Frames that were picked and cannot be shown: ``video_id``, ``frame`` and the ``reason``.
+        left_out: Frames that were picked and are not asked for: ``video_id``, ``frame`` and the ``reason``.
         directory: Where it lies, path or URI.
         run_identity: Of the run, wherever its directory is moved; the same for all its requests.
     """

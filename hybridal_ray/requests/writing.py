@@ -58,7 +58,8 @@ def write_request(
         min_score: Boxes of lower score are not proposed.
 
     Returns:
-        The request. Frames of a video that cannot be decoded are not in it, but told in `Request.left_out`.
+        The request. Frames of a video that cannot be decoded, and those that were answered since they were picked, are
+        not in it, but told in `Request.left_out`.
     """
     if request_exists(directory):
         return read_request(directory)
@@ -68,7 +69,9 @@ def write_request(
     for row in ledger.labelled_rows(_rows_of(labels, picks)).to_pylist():
         known[row["video_id"]].append(row)
     proposals = None if predictions is None else _proposals(_rows_of(predictions, picks), pool.classes, min_score)
-    ordered = picks.sort_by("rank").to_pylist()
+    picked = picks.sort_by("rank").to_pylist()
+    lost = _answered(picked, ledger.labelled_frames(_rows_of(labels, picks)), identity)
+    ordered = [pick for pick in picked if task_name(identity, pick["rank"]) not in lost]
     twice = set(asked_twice(len(ordered), overlap))
     shots = {
         task_name(identity, pick["rank"]): shot_around(
@@ -76,7 +79,7 @@ def write_request(
         )
         for pick in ordered
     }
-    lost = _write_pictures(directory, pool, ordered, shots, rows, identity)
+    lost |= _write_pictures(directory, pool, ordered, shots, rows, identity)
     frames = tuple(
         _asked(pick, identity, shots, rows[pick["video_id"]], proposals, 2 if place in twice else 1)
         for place, pick in enumerate(ordered)
@@ -92,7 +95,7 @@ def write_request(
         frames=frames,
         left_out=tuple(
             {"video_id": pick["video_id"], "frame": pick["frame"], "reason": lost[task_name(identity, pick["rank"])]}
-            for pick in ordered
+            for pick in picked
             if task_name(identity, pick["rank"]) in lost
         ),
         directory=directory,
@@ -106,6 +109,15 @@ def asked_twice(num_frames: int, overlap: float) -> list[int]:
     """Which places of an ordered batch two annotators are to answer: the share `overlap`, evenly spread."""
     twice = round(num_frames * overlap)
     return [int((place + 0.5) * num_frames / twice) for place in range(twice)]
+
+
+def _answered(picked: Sequence[Mapping[str, Any]], known: Mapping[str, Sequence[int]], identity: str) -> dict[str, str]:
+    """Why a task is not asked, by its name: its frame is answered, to a former request or to none."""
+    return {
+        task_name(identity, pick["rank"]): "it is answered already"
+        for pick in picked
+        if pick["frame"] in known.get(pick["video_id"], ())
+    }
 
 
 def _rows_of(table: pa.Table, picks: pa.Table) -> pa.Table:

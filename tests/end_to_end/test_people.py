@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pyarrow as pa
@@ -15,6 +17,7 @@ from killed_jobs import start_job
 from scripted_people import answer, request_of, run_with_people, unlabelled_pool
 from tiny_runs import CONFIG_FILE, labelled, overrides, picks
 
+from hybridal_ray.detector_stages import DetectorStages
 from hybridal_ray.label_intake import bring_in, open_run, requests_of
 from hybridal_ray.labelling import Patience
 from hybridal_ray.oracles.deliveries import read_delivery
@@ -87,6 +90,34 @@ def test_a_part_is_enough_where_the_user_says_so(hybridal, truth: Pool, bare_poo
     # The part that was there is taken; the next request, which nobody has seen, is not skipped.
     assert said[-1].startswith("waiting for people: 0 of 8 frames")
     assert len(ledger.read(str(run))) == 6
+
+
+def test_late_answers_are_bought_and_nobody_is_asked_for_them_again(
+    hybridal, truth: Pool, bare_pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 15 frames, 9 are answered when the round begins and 4 while its pool is scored. Oracle: the budget of 20."""
+    run, file, budget = tmp_path / "run", tmp_path / "part.json", {"budget__max_frames": 20}
+    run_with_people(tmp_path, bare_pool, **budget)
+    first = request_of(run, None)
+    answers = answer(first, truth, file)
+    bring = partial(_bring_in, hybridal, run, file, first.request)
+    bring(answers[:9])
+    score = DetectorStages.score
+    monkeypatch.setattr(DetectorStages, "score", lambda *stage: (score(*stage), bring(answers[9:13])))
+    said = run_with_people(tmp_path, bare_pool, Patience(accept_partial=True), **budget)
+    request = request_of(run, 0)
+    asked = {(frame.video_id, frame.frame) for frame in request.frames}
+    known = {(frame.video_id, frame.frame) for frame in first.frames[:13]}
+    assert said[-1].startswith("waiting for people: 0 of 7 frames")
+    assert len(asked) == 7
+    assert not asked & known
+    for video in request.videos.values():
+        assert set(video.labelled_frames) == {frame for name, frame in known if name == video.video_id}
+
+
+def _bring_in(hybridal, run: Path, file: Path, request: str, answers: list[dict[str, Any]]) -> None:
+    file.write_text(json.dumps({"request": request, "answers": answers}))
+    assert hybridal("labels", "import", run, file)[0] == 0
 
 
 def test_a_job_that_waits_goes_on_by_itself(

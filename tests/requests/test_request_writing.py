@@ -128,3 +128,13 @@ def test_what_is_no_request_is_named(pool: Pool, tmp_path: Path) -> None:
     file.write_text(file.read_text().replace('"frames"', '"pictures"'))
     with pytest.raises(UserError, match=r"request\.json: not the description of a request"):
         read_request(request.directory)
+
+
+def test_a_frame_that_is_answered_by_now_is_not_asked_again(pool: Pool, tmp_path: Path) -> None:
+    """Frames 1 and 2 of ``a`` are answered, one of them that it cannot be told."""
+    request = write(pool, tmp_path, picks=picks(("a", 1), ("b", 0), ("a", 2), ("a", 4)), overlap=1.0)
+    assert [(frame.video_id, frame.frame) for frame in request.frames] == [("b", 0), ("a", 4)]
+    assert [frame.task for frame in request.frames] == [f"{request.request}-00001", f"{request.request}-00003"]
+    told = [{"video_id": "a", "frame": frame, "reason": "it is answered already"} for frame in (1, 2)]
+    assert list(request.left_out) == told
+    assert write(pool, tmp_path / "all", picks=picks(("a", 1))).frames == ()
