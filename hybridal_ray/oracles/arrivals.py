@@ -36,6 +36,7 @@ class Arrival:
         outdated: Of them, answers that are older than the one that is there.
         not_asked: Of them, answers to frames that no request asked for; a line each.
         duplicates: Answers that the ledger has already; nothing was added for them.
+        superseded: Of them, those that may be meant to take a correction back; a line each.
         still_open: Tasks of the delivery that nobody has answered yet.
         rejected: What could not be taken.
     """
@@ -48,6 +49,7 @@ class Arrival:
     outdated: int
     not_asked: tuple[str, ...]
     duplicates: int
+    superseded: tuple[str, ...]
     still_open: int
     rejected: tuple[Rejected, ...]
 
@@ -63,6 +65,7 @@ class Arrival:
             "still_open": self.still_open,
             "corrections": list(self.corrections),
             "not_asked": list(self.not_asked),
+            "superseded": list(self.superseded),
             "rejected": [rejected.line() for rejected in self.rejected],
         }
 
@@ -87,20 +90,25 @@ def settle(
     order = sorted(range(len(answers)), key=lambda place: answers[place].answered_at or BEGINNING_OF_TIME)
     book = _Book(labels)
     rows: list[dict[str, Any]] = []
-    corrections, not_asked, duplicates = [], [], 0
+    corrections, not_asked, superseded, duplicates = [], [], [], 0
     for answer in (answers[place] for place in order):
-        if book.has(answer):
+        where = f"{delivery.source}: {answer.record}: {answer.video_id}, frame {answer.frame}"
+        if same := book.same_as(answer):
             duplicates += 1
+            if answer.answered_at is None and (later := book.correction_of(same)) is not None:
+                superseded.append(
+                    f"{where}: was answered so before the answer of {_who(later)}, which stands; expected answered_at "
+                    "where it is to stand again"
+                )
             continue
         standing, former = book.standing_of(answer)
         asked_for = open_round if answer.request is None else answer.request.for_round
         row = _row(answer, delivery.kind, open_round if asked_for in closed else asked_for, standing, book)
         rows.append(row)
-        where = f"{answer.video_id}, frame {answer.frame}"
         if former is not None and standing is None:
-            corrections.append(f"{delivery.source}: {answer.record}: {where}: supersedes the answer of {_who(former)}")
+            corrections.append(f"{where}: supersedes the answer of {_who(former)}")
         if answer.asked is None:
-            not_asked.append(f"{delivery.source}: {answer.record}: {where}: no request asked for it; it is kept")
+            not_asked.append(f"{where}: no request asked for it; it is kept")
         book.add(row)
     return Arrival(
         source=delivery.source,
@@ -111,6 +119,7 @@ def settle(
         outdated=sum(row["standing"] == OUTDATED for row in rows),
         not_asked=tuple(not_asked),
         duplicates=duplicates,
+        superseded=tuple(superseded),
         still_open=still_open,
         rejected=tuple(rejected),
     )
@@ -139,19 +148,27 @@ class _Book:
         """The labelled frames of a video."""
         return self._known.get(video_id, {})
 
-    def has(self, answer: Answer) -> bool:
-        """Whether the same answer of the same annotator is there already."""
-        # Without dates, an answer that was given before is that one; with them, it may have been taken back and given
-        # again.
-        return any(
-            (answer.answered_at is None or row["answered_at"] in (None, answer.answered_at))
-            and _content(row) == _content_of(answer)
-            for row in self._of_annotator(answer)
-        )
+    def same_as(self, answer: Answer) -> Sequence[Mapping[str, Any]]:
+        """The rows that are the same answer of the same annotator, by whatever way they came."""
+        same = [
+            row
+            for row in self._rows.get((answer.video_id, answer.frame), [])
+            if _content(row) == _content_of(answer) and _given_at_once(row, answer)
+        ]
+        # With a date, an answer like one without that was corrected since is a new one: the correction is taken back.
+        dated = [row for row in same if answer.answered_at is None or row["answered_at"] is not None]
+        return dated if same and self.correction_of(same) is not None else same
+
+    def correction_of(self, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """The row that stands in the place of those, of one frame, that counted once; None where it is one of them."""
+        counting = self._counting(rows[0]["video_id"], rows[0]["frame"])
+        if not counting or any(row["standing"] is not None or row is counting[-1] for row in rows):
+            return None
+        return counting[-1]
 
     def standing_of(self, answer: Answer) -> tuple[str | None, Mapping[str, Any] | None]:
         """Whether a new answer counts, and the row that it supersedes or stands behind."""
-        counting = [row for row in self._rows.get((answer.video_id, answer.frame), []) if row["standing"] is None]
+        counting = self._counting(answer.video_id, answer.frame)
         if not counting:
             return None, None
         former = counting[-1]
@@ -163,6 +180,9 @@ class _Book:
         if answer.answered_at is not None and last is not None and answer.answered_at < last:
             return OUTDATED, former
         return None, former
+
+    def _counting(self, video_id: str, frame: int) -> list[dict[str, Any]]:
+        return [row for row in self._rows.get((video_id, frame), []) if row["standing"] is None]
 
     def _of_annotator(self, answer: Answer) -> list[dict[str, Any]]:
         rows = self._rows.get((answer.video_id, answer.frame), [])
@@ -226,6 +246,20 @@ def _content(row: Mapping[str, Any]) -> _Content:
         (box["class_id"], *(float(np.float32(box[edge])) for edge in ("x1", "y1", "x2", "y2"))) for box in row["boxes"]
     ]
     return row["answer"] is not None, tuple(sorted(boxes))
+
+
+def _given_at_once(row: Mapping[str, Any], answer: Answer) -> bool:
+    """Whether a row and an answer of one content can have been given in one go."""
+    at, before = answer.answered_at, row["answered_at"]
+    names = (row["annotator"], answer.annotator)
+    if names[0] == names[1]:
+        # Without dates, an answer that was given before is that one; with them, it may have been taken back and given
+        # again.
+        return at is None or before in (None, at)
+    if None in names:  # a file that was brought without its annotator, and with
+        return at == before
+    # The export of a tool names people by numbers, its API by their addresses.
+    return any(str(name).isdecimal() for name in names) and at is not None and at == before
 
 
 def _who(row: Mapping[str, Any]) -> str:

@@ -92,6 +92,64 @@ def test_another_annotator_corrects_or_gives_a_second_opinion() -> None:
         assert book.boxes() == frames
 
 
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ({}, {"annotator": "anna"}),
+        ({"annotator": "anna"}, {}),
+        ({"at": "02"}, {"at": "02", "annotator": "anna"}),
+        ({"at": "02", "annotator": "anna@example.org"}, {"at": "02", "annotator": "1"}),
+        ({"at": "02", "annotator": "1"}, {"at": "02", "annotator": "anna@example.org"}),
+    ],
+)
+@pytest.mark.parametrize("twice", [(), (0,)])
+def test_the_same_answer_under_another_name_is_no_second_person(
+    first: dict[str, str], again: dict[str, str], twice: tuple[int, ...]
+) -> None:
+    book = Book(request(twice=twice))
+    book.take(answer(0, BOX, seconds=20, **first))
+    arrival = book.take(answer(0, BOX, seconds=20, **again))
+    assert (len(arrival.rows), arrival.duplicates, arrival.superseded) == (0, 1, ())
+    assert progress_of(book.asked, book.labels).answers == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ({"at": "02", "annotator": "anna"}, {"at": "02", "annotator": "ben"}),
+        ({"at": "02", "annotator": "1"}, {"at": "03", "annotator": "anna@example.org"}),
+        ({"annotator": "1"}, {"annotator": "anna@example.org"}),
+        ({"annotator": "anna"}, {"annotator": "ben"}),
+    ],
+)
+def test_two_people_who_answer_alike_are_two(first: dict[str, str], again: dict[str, str]) -> None:
+    book = Book(request(twice=(0,)))
+    book.take(answer(0, BOX, **first))
+    assert book.take(answer(0, BOX, **again)).second_opinions == 1
+
+
+def test_a_correction_that_is_taken_back_without_a_date_is_told() -> None:
+    book = Book()
+    book.take(answer(0, BOX))
+    book.take(answer(0, FAR))
+    back = book.take(answer(0, BOX))
+    assert (len(back.rows), back.duplicates) == (0, 1)
+    assert back.superseded == (
+        "f.json: answer 0: a, frame 2: was answered so before the answer of an unnamed annotator, which stands; "
+        "expected answered_at where it is to stand again",
+    )
+    assert book.take(answer(0, FAR)).superseded == ()  # it stands
+    assert book.take(answer(0, BOX, at="03")).superseded == ()
+    assert book.boxes() == [1.0]
+
+
+def test_a_second_opinion_brought_again_takes_nothing_back() -> None:
+    book = Book(request(twice=(0,)))
+    for _ in range(2):
+        arrival = book.take(answer(0, BOX, annotator="anna"), answer(0, FAR, annotator="ben"))
+    assert (arrival.duplicates, arrival.superseded) == (2, ())
+
+
 def test_a_frame_nobody_asked_for_is_kept_and_told() -> None:
     book = Book()
     arrival = book.take({"video_id": "b", "frame": 1, "boxes": [BOX]})
