@@ -12,9 +12,10 @@ from hybridal_ray.oracles.label_studio_project import (
     INSTRUCTION,
     MODEL_VERSION,
     label_config,
+    name_of,
     project_mark,
     project_title,
-    task_of,
+    tasks_of,
 )
 from hybridal_ray.oracles.label_studio_server import LabelStudioServer
 from hybridal_ray.oracles.tool_server import check_patience
@@ -73,7 +74,7 @@ class LabelStudioOracle:
         sent = storage.read_json(note) if storage.exists(note) else {}
         if sent.get("url") != self._server.url:
             address = self._media.address(request)
-            tasks = {frame.task: task_of(frame, request, address) for frame in request.frames}
+            tasks = tasks_of(request, address)
             project = self._server.patiently(lambda: self._project(request))
             if isinstance(self._media, LocalMedia):
                 folder = self._media.server_folder(request)
@@ -111,16 +112,16 @@ class LabelStudioOracle:
             show_instruction=True,
             show_collab_predictions=True,
             model_version=MODEL_VERSION,
-            maximum_annotations=max(frame.answers_wanted for frame in request.frames),
+            maximum_annotations=1,  # of a task; who is wanted beside has a task of their own
         )
 
-    def _complete(self, project: int, request: Request, tasks: Mapping[str, Mapping[str, Any]]) -> None:
+    def _complete(self, project: int, request: Request, tasks: Sequence[Mapping[str, Any]]) -> None:
         """Adds the tasks that are not there.
 
         An import that seemed to fail may have been done all the same: what is there is asked anew each time.
         """
-        there = {task["data"]["task"] for task in self._server.tasks_of(project, request.request)}
-        missing = [task for name, task in tasks.items() if name not in there]
+        there = {name_of(task) for task in self._server.tasks_of(project, request.request)}
+        missing = [task for task in tasks if name_of(task) not in there]
         for start in range(0, len(missing), BATCH):
             self._server.add_tasks(project, missing[start : start + BATCH])
 

@@ -1,6 +1,6 @@
 """What an annotator sees in Label Studio: the form of a project, and the tasks that are shown in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
@@ -61,13 +61,38 @@ def label_config(classes: tuple[str, ...]) -> str:
     return ElementTree.tostring(view, encoding="unicode")
 
 
-def task_of(frame: AskedFrame, request: Request, address: Callable[[str], str]) -> dict[str, Any]:
+def tasks_of(request: Request, address: Callable[[str], str]) -> list[dict[str, Any]]:
+    """The tasks of a request: one for each frame, then one more for each further annotator that a frame wants.
+
+    The server wants as many annotations of every task of a project, and shows one annotator nothing of another task.
+
+    Args:
+        request: What is asked.
+        address: From a file of the request, relative to its directory, to where a browser finds it.
+    """
+    turns = range(1, max((frame.answers_wanted for frame in request.frames), default=0) + 1)
+    return [
+        task_of(frame, request, address, turn)
+        for turn in turns
+        for frame in request.frames
+        if frame.answers_wanted >= turn
+    ]
+
+
+def name_of(task: Mapping[str, Any]) -> str:
+    """By what a task is known again on the server: ``<task>``, and ``<task>#2`` for the second annotator's."""
+    turn = task["data"].get("turn", 1)
+    return str(task["data"]["task"]) + (f"#{turn}" if turn > 1 else "")
+
+
+def task_of(frame: AskedFrame, request: Request, address: Callable[[str], str], turn: int = 1) -> dict[str, Any]:
     """A task as the server imports it.
 
     Args:
         frame: What is asked.
         request: By which request.
-        address: From a file of the request, relative to its directory, to where a browser finds it.
+        address: See `tasks_of`.
+        turn: For which of the annotators that the frame wants, from 1.
     """
     video = request.videos[frame.video_id]
     data = {
@@ -83,6 +108,8 @@ def task_of(frame: AskedFrame, request: Request, address: Callable[[str], str]) 
         "known": known_of(video, frame.frame),
         "why": why_picked(frame.why),
     }
+    if turn > 1:
+        data |= {"turn": turn, "place": f"{data['place']}, for another annotator than the first"}
     if not frame.proposed:
         return {"data": data}
     result = [_region(box, number, video) for number, box in enumerate(frame.proposed)]

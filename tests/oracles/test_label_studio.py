@@ -21,6 +21,7 @@ from hybridal_ray.oracles.arrivals import settle
 from hybridal_ray.oracles.interface import ToolUnreachable
 from hybridal_ray.oracles.label_studio import LabelStudioOracle, delivery_of_tasks
 from hybridal_ray.oracles.label_studio_project import label_config, project_title, task_of
+from hybridal_ray.oracles.progress import progress_of
 from hybridal_ray.pool.ledger import LABELS_SCHEMA
 from hybridal_ray.requests.request import Request
 
@@ -74,6 +75,35 @@ def test_a_request_becomes_tasks_in_a_project_of_the_run(server: MisbehavingServ
     )
     assert value["rectanglelabels"] == ["wave"]
     assert "predictions" not in server.tasks[1]
+
+
+def test_a_frame_that_two_people_are_to_answer_has_two_tasks(server: MisbehavingServer, asked: Request) -> None:
+    """Oracle: the frames that want two, and no other, are asked for twice; what either says is of the frame."""
+    frames = tuple(replace(frame, answers_wanted=2 if rank == 1 else 1) for rank, frame in enumerate(asked.frames))
+    asked = replace(asked, frames=frames)
+    oracle_of(server, asked).send(asked)
+    assert server.projects[1]["maximum_annotations"] == 1
+    assert names(server) == [*ALL, ALL[1]]
+    assert "another annotator" in server.tasks[3]["data"]["place"]
+    for forgotten in (3, 1):  # a job that was killed sends just what is missing
+        del server.tasks[forgotten]
+        (Path(asked.directory) / "label_studio.json").unlink()
+        oracle_of(server, asked).send(asked)
+        assert sorted(names(server)) == sorted([*ALL, ALL[1]])
+    for task in server.tasks:
+        second = "turn" in task["data"]
+        task["annotations"] = [
+            annotation(task["id"], rectangle("wave", 5 + 9 * second, 5, 9, 9), completed_by=7 + second)
+        ]
+    arrival = settle(oracle_of(server, asked).fetch(asked), [asked], pool(), LABELS_SCHEMA.empty_table(), 0, set())
+    assert (len(arrival.rows), arrival.second_opinions, arrival.corrections) == (4, 1, ())
+    assert progress_of(asked, arrival.rows).complete
+
+
+def test_a_request_of_no_frame_is_sent_too(server: MisbehavingServer, asked: Request) -> None:
+    none = replace(asked, frames=())
+    assert "its 0 tasks" in oracle_of(server, none).send(none)
+    assert (len(server.projects), server.tasks) == (1, [])
 
 
 def test_what_is_sent_is_not_sent_again(server: MisbehavingServer, asked: Request) -> None:
