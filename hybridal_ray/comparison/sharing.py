@@ -17,6 +17,7 @@ from hybridal_ray.config import Config
 from hybridal_ray.errors import UserError
 from hybridal_ray.labelling import asks_people
 from hybridal_ray.pool import storage
+from hybridal_ray.run_stages import KNOWN
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.selection.strategies import build_strategy
 from hybridal_ray.start_scores import PRETRAINED
@@ -147,7 +148,7 @@ def _files_of(root: str, round_index: int | None, stage: str) -> Iterator[str]:
     """What a stage has left, as paths relative to the run, its marker left out."""
     folder = "start" if round_index is None else f"rounds/{round_index:03d}"
     if stage == "select":
-        names = [f"{folder}/selection.parquet", f"{folder}/clusters.parquet"]
+        names = [f"{folder}/{KNOWN}", f"{folder}/selection.parquet", f"{folder}/clusters.parquet"]
         yield from (name for name in names if storage.exists(storage.join(root, name)))
     elif stage == "label":
         names = storage.list_tree(storage.join(root, "labels"))  # several where answers come in pieces

@@ -170,7 +170,7 @@ def test_what_is_shared_is_what_a_run_makes_itself(made: tuple, tmp_path: Path) 
         name: taken[name] for name in taken if name not in progress
     }
     assert {name.split(".")[0] for name in set(own) - set(taken)} == {
-        "rounds/000/select", "rounds/000/selection", "rounds/000/clusters", "end",
+        "rounds/000/known_labels", "rounds/000/select", "rounds/000/selection", "rounds/000/clusters", "end",
     }  # fmt: skip
 
 
