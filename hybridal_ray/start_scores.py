@@ -28,6 +28,7 @@ from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.scoring.appearance import describe_pool
 from hybridal_ray.scoring.pool_scorer import score_pool
+from hybridal_ray.scoring.score_index import scoring_key
 from hybridal_ray.scoring.shortcuts import Shortcuts
 from hybridal_ray.selection.score_batches import ScoreBatches, ScoreParts, ScoreTable
 from hybridal_ray.selection.strategies import START_FIELDS, build_strategy
@@ -87,7 +88,7 @@ def start_scores(
         videos: The videos that can be bought from.
         num_classes: Of the pool.
         directory: Of the run's start; gets what the pass over the pool leaves, which is gone on with where an earlier
-            job began it.
+            job began it. Its name says what decides the latents, so that those of others are never taken for them.
         say: Takes a line that tells what was found.
         tell: Takes a line of progress, as often as a chunk of videos is done.
 
@@ -98,16 +99,16 @@ def start_scores(
         return None
     named = config.selection.start_latents
     assert named is not None
-    scores = storage.join(directory, "scores")
 
     def progress(done: int, total: int) -> None:
         tell(f"{done} of {total} videos")
 
     if named == APPEARANCE:
         plan = dataclasses.replace(actor_plan(config), gpus_per_actor=0, device="cpu")
+        scores = storage.join(directory, f"scores-{APPEARANCE}")
         summary = describe_pool(videos, scores, plan=plan, progress=progress)
     elif named == PRETRAINED:
-        summary = _score_untrained(config, videos, num_classes, directory, say, progress)
+        scores, summary = _score_untrained(config, videos, num_classes, directory, say, progress)
     else:
         return ScoreTable(read_own_latents(config.locate(named), videos, say))
     for video_id, reason in summary.failed.items():
@@ -122,8 +123,8 @@ def _score_untrained(
     directory: str,
     say: Callable[[str], None],
     progress: Progress,
-) -> PassSummary:
-    """Leaves the latents of the pretrained detector."""
+) -> tuple[str, PassSummary]:
+    """Leaves the latents of the pretrained detector; returns where."""
     assert config.detector.pretrained is not None
     spec = detector_spec(config, num_classes)
     location, partial = config.locate(config.detector.pretrained), config.detector.allow_partial
@@ -133,17 +134,19 @@ def _score_untrained(
     frames = max(video.num_frames for video in videos) if asked == "all" else asked
     checkpoint = storage.join(directory, "detector")
     save_detector(checkpoint, spec, weights, None)
-    return score_pool(
+    # The latent of one pass will do: the uncertainty of a detector that was never trained is not looked at.
+    settings = dataclasses.replace(uncertainty_settings(config), passes=1, measure="neg_log", frames_per_video=frames)
+    shortcuts, autocast = plain(Shortcuts, config.scoring), scoring_arithmetic(config)
+    decided_by = {"settings": settings, "shortcuts": shortcuts, "autocast": str(autocast), "run_seed": config.seed}
+    scores = storage.join(directory, f"scores-{scoring_key(checkpoint, videos, {}, decided_by)}")
+    summary = score_pool(
         videos,
         {},
         checkpoint,
-        storage.join(directory, "scores"),
-        # The latent of one pass will do: the uncertainty of a detector that was never trained is not looked at.
-        settings=dataclasses.replace(
-            uncertainty_settings(config), passes=1, measure="neg_log", frames_per_video=frames
-        ),
-        shortcuts=plain(Shortcuts, config.scoring),
-        autocast=scoring_arithmetic(config),
+        scores,
+        settings=settings,
+        shortcuts=shortcuts,
+        autocast=autocast,
         run_seed=config.seed,
         round_index=0,
         plan=actor_plan(config),
@@ -151,6 +154,7 @@ def _score_untrained(
         score_index=score_index(config),
         progress=progress,
     )
+    return scores, summary
 
 
 def read_own_latents(location: str, videos: Sequence[Video], say: Callable[[str], None]) -> pa.Table:

@@ -18,7 +18,7 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.pool.decoding import read_video
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.scoring.appearance import SIDE, appearance_of
-from hybridal_ray.scoring.pool_scorer import read_scores
+from hybridal_ray.scoring.pool_scorer import PoolWorker, read_scores
 from hybridal_ray.selection.score_batches import ScoreParts, ScoreTable
 from hybridal_ray.start_scores import check_start, read_own_latents, start_scores
 
@@ -102,6 +102,47 @@ def write_video(path: Path, num_frames: int) -> Video:
     return Video(path.stem, str(path), "train", path.stem, num_frames, 64, 48)
 
 
+def rows_of(scores: Any) -> list[dict[str, Any]]:
+    assert isinstance(scores, ScoreParts)
+    return read_scores(scores.directory).to_pylist()
+
+
+@pytest.fixture(scope="module")
+def two_videos(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
+    folder = tmp_path_factory.mktemp("videos")
+    return [write_video(folder / f"v{index}.mp4", 9 + index) for index in range(2)]
+
+
+def test_latents_that_something_else_decided_are_not_gone_on_with(tmp_path, two_videos, monkeypatch):
+    """One run directory, start after start. Oracle: a directory of its own for each; one pass is cut off."""
+    settings = {"input_size": 32, "options": {"width": 8, "pyramid_width": 8}, "pretrained": "encoder.pt"}
+
+    def latents(root: str, kind: str, weights: int, clip_step: int = 1) -> list[list[float]]:
+        scoring = {"actors": 0, "videos_per_chunk": 1, "clip_step": clip_step}
+        config = config_of(tmp_path, TYPICAL | {"start_latents": kind}, detector=settings, scoring=scoring)
+        torch.manual_seed(weights)
+        encoder: Any = build_detector(detector_spec(config, num_classes=3)).encoder
+        torch.save(encoder.state_dict(), tmp_path / "encoder.pt")
+        return [row["latent"] for row in rows_of(start_scores(config, two_videos, 3, root, print, print))]
+
+    wanted = [("appearance", 1, 1), ("pretrained", 1, 1), ("pretrained", 2, 1), ("pretrained", 2, 2)]
+    alone = [latents(str(tmp_path / str(number)), *one) for number, one in enumerate(wanted)]
+    process = PoolWorker.process
+
+    def cut_off(worker: PoolWorker, videos: Any) -> Any:
+        if videos[0].video_id == two_videos[0].video_id:
+            raise KeyboardInterrupt
+        return process(worker, videos)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PoolWorker, "process", cut_off)
+        for weights in (1, 2):
+            with pytest.raises(KeyboardInterrupt):
+                latents(str(tmp_path / "one"), "pretrained", weights)
+    assert [latents(str(tmp_path / "one"), *one) for one in wanted] == alone
+    assert len({str(each) for each in alone}) == len(wanted)
+
+
 def test_a_pretrained_detector_gives_the_latents_of_its_encoder(tmp_path):
     detector = {"input_size": 32, "options": {"width": 8, "pyramid_width": 8}, "pretrained": "encoder.pt"}
     config = config_of(tmp_path, TYPICAL | {"start_latents": "pretrained"}, detector=detector)
@@ -113,8 +154,8 @@ def test_a_pretrained_detector_gives_the_latents_of_its_encoder(tmp_path):
         torch.save(encoder.state_dict(), tmp_path / "encoder.pt")
         root = str(tmp_path / str(seed))
         scores = [start_scores(config, videos, 3, root, print, print) for _ in range(2)]
-        assert scores == [ScoreParts(f"{root}/scores")] * 2  # the second time it only looks at what is there
-        rows = read_scores(f"{root}/scores").to_pylist()
+        assert scores[0] == scores[1]  # the second time it only looks at what is there
+        rows = rows_of(scores[0])
         assert [row["video_id"] for row in rows] == ["v0", "v1"]
         found.append(np.array([row["latent"] for row in rows]))
     assert np.isfinite(found).all()
@@ -126,7 +167,7 @@ def test_what_videos_look_like_serves_a_start_without_any_weights(tmp_path):
     assert check_start(config)
     videos = [write_video(tmp_path / f"v{index}.mp4", 9 + index) for index in range(2)]
     scores = [start_scores(config, videos, 3, str(tmp_path / "start"), print, print) for _ in range(2)]
-    assert scores == [ScoreParts(f"{tmp_path}/start/scores")] * 2
-    for row, video in zip(read_scores(f"{tmp_path}/start/scores").to_pylist(), videos, strict=True):
+    assert scores[0] == scores[1]
+    for row, video in zip(rows_of(scores[0]), videos, strict=True):
         frames = read_video(video.uri, SIDE)  # fewer than are looked at of a longer one, so all of them
         assert row["latent"] == appearance_of(frames).tolist()
