@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hybridal_ray.oracles.cost import CostModel, labour
+from hybridal_ray.oracles.cost import CostModel, spent_seconds
 from hybridal_ray.pool.ledger import labelled_rows
 from hybridal_ray.selection.request import Selection
 from hybridal_ray.stopping.criterion import Unit
@@ -26,7 +26,8 @@ class RunBudget:
     Attributes:
         max_frames: Labelled frames.
         max_videos: Videos with a labelled frame.
-        max_seconds: Seconds of labour: those known of what is labelled, and those expected of what is to be.
+        max_seconds: Seconds of labour: those known of what is labelled, and those expected of what is to be, and of
+            answers that do not tell.
     """
 
     max_frames: int | None
@@ -55,7 +56,7 @@ class RunBudget:
             picks, bounded_by = kept, "videos" if len(kept) < len(picks) else bounded_by
         if self.max_seconds is not None:
             seconds = expected_seconds(picks["video_id"].to_pylist(), boxes_per_frame(labels), cost)
-            kept = within_seconds(picks, seconds, self.max_seconds - labour(labels).seconds)
+            kept = within_seconds(picks, seconds, self.max_seconds - spent_seconds(labels, cost))
             picks, bounded_by = kept, "seconds" if len(kept) < len(picks) else bounded_by
         return Selection(picks), bounded_by
 

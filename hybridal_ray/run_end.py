@@ -11,7 +11,8 @@ from hybridal_ray.config import Config
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.conventions import CAPSNET, CONVENTIONS
 from hybridal_ray.evaluation.figures_table import FIGURES
-from hybridal_ray.oracles.cost import labour
+from hybridal_ray.labelling import expected_cost
+from hybridal_ray.oracles.cost import CostModel, spent_seconds
 from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Pool
@@ -39,8 +40,9 @@ def decide_end(config: Config, store: RunStore, round_index: int) -> End | None:
         round_index: The last finished round.
     """
     measured = "evaluate" if config.evaluation.split == VALIDATION else "validate"
-    labels = ledger.read(store.root)
-    rounds = [_facts(store, labels, index, measured) for index in range(round_index + 1)]
+    labels = ledger.read(store.root).filter(pc.field("round") <= round_index)  # answers may come in by now
+    cost = expected_cost(config, labels)
+    rounds = [_facts(store, labels, cost, index, measured) for index in range(round_index + 1)]
     return first_to_hold(_criteria(config), rounds)
 
 
@@ -121,13 +123,13 @@ def _metrics(config: Config) -> Iterator[tuple[str, str]]:
             yield f"stopping.{name}", section.metric
 
 
-def _facts(store: RunStore, labels: pa.Table, round_index: int, measured: str) -> RoundFacts:
+def _facts(store: RunStore, labels: pa.Table, cost: CostModel, round_index: int, measured: str) -> RoundFacts:
     validation, score = store.stage(round_index, measured), store.stage(round_index, "score")
     picked = store.stage(round_index, "select").summary()
     metrics = storage.read_json(storage.join(validation.directory, measured, "metrics.json")) if validation.done else {}
     return RoundFacts(
         round=round_index,
-        labour_seconds=labour(labels.filter(pc.field("round") <= round_index)).seconds,
+        labour_seconds=spent_seconds(labels.filter(pc.field("round") <= round_index), cost),
         validation=_measured(metrics),
         uncertainty=score.summary().get("mean_uncertainty") if score.done else None,
         picked=picked["frames"],

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hybridal_ray.pool.ledger import labelled_rows
+from hybridal_ray.pool.ledger import OWN_LABELS, labelled_rows
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,26 @@ def labour(labels: pa.Table) -> LabourSummary:
         videos=pc.count_distinct(known["video_id"]).as_py(),
         seconds=pc.sum(labels["seconds"], min_count=0).as_py(),
     )
+
+
+def spent_seconds(labels: pa.Table, cost: CostModel) -> float:
+    """The labour of a ledger, with what is expected of answers that do not tell how long they took.
+
+    An annotator opens a video with the first answer to it in a request. Superseded labels took time too; labels that
+    the pool brought along took none of this run's.
+
+    Args:
+        labels: Table of `LABELS_SCHEMA`.
+        cost: What labels are expected to cost.
+    """
+    work = labels.filter(pc.not_equal(labels["source"], OWN_LABELS))
+    visits = zip(*(work[name].to_pylist() for name in ("annotator", "request", "video_id")), strict=True)
+    first: dict[tuple[str | None, ...], int] = {}
+    opens = np.array([first.setdefault(visit, at) == at for at, visit in enumerate(visits)], dtype=bool)
+    boxes = pc.list_value_length(work["boxes"]).to_numpy()
+    untold = pc.is_null(work["seconds"]).to_numpy()
+    expected = cost.seconds(opens[untold], boxes[untold]).sum()
+    return float(pc.sum(work["seconds"], min_count=0).as_py() + expected)
 
 
 def labour_facts(labels: pa.Table) -> dict[str, float]:

@@ -48,6 +48,7 @@ PREANNOTATIONS = ("accepted", "moved", "discarded")
 # Rows that are kept and never trained on: of a second annotator of the same frame, or older than a row before them.
 SECOND_OPINION, OUTDATED = "second opinion", "outdated"
 STANDINGS = (SECOND_OPINION, OUTDATED)
+OWN_LABELS = "pool"  # source of labels that the pool brought along: nobody's work in this run
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def labels_of_tubes(tubes: pa.Table, empty_frames: pa.Table | None = None) -> pa
     for row in [] if empty_frames is None else empty_frames.to_pylist():
         frames.setdefault((row["video_id"], row["frame"]), [])
     rows = [
-        {"video_id": video_id, "frame": frame, "round": 0, "source": "pool", "seconds": None, "boxes": boxes}
+        {"video_id": video_id, "frame": frame, "round": 0, "source": OWN_LABELS, "seconds": None, "boxes": boxes}
         for (video_id, frame), boxes in sorted(frames.items())
     ]
     return pa.Table.from_pylist(rows, schema=LABELS_SCHEMA)

@@ -26,7 +26,8 @@ class RoundFacts:
 
     Attributes:
         round: From 0.
-        labour_seconds: Of all the labels that the round was trained on, modelled or measured.
+        labour_seconds: Of all the labels that the round was trained on, modelled or measured; where answers do not
+            tell, as expected.
         validation: Figures on the validation videos, by name; empty where no criterion asks for any.
         uncertainty: Mean uncertainty of the pool's frames, None where the round did not score the pool.
         picked: Frames that it would have labelled next.

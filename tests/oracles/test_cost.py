@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hybridal_ray.oracles.cost import CostModel, LabourSummary, labour
+from hybridal_ray.oracles.cost import CostModel, LabourSummary, labour, spent_seconds
 from hybridal_ray.pool.ledger import LABELS_SCHEMA
 
 BOX = {"tube_id": "t", "class_id": 0, "x1": 0.0, "y1": 0.0, "x2": 1.0, "y2": 1.0, "mask": None}
@@ -46,3 +46,18 @@ def test_a_corrected_frame_counts_once_as_last_labelled_but_cost_twice():
 
 def test_no_labels_are_no_labour():
     assert labour(LABELS_SCHEMA.empty_table()) == LabourSummary(0, 0, 0, 0, 0.0)
+
+
+def test_answers_that_tell_no_time_cost_what_is_expected():
+    """A video costs 10 to open, a frame 3, a box 12: 5 known, 10 + 3 + 24, 3 (of a video that is open), 10 + 3 + 12."""
+    cost = CostModel(seconds_per_video=10.0, seconds_per_frame=3.0, seconds_per_box=12.0)
+    rows = [
+        row("a", 0, 2, 5.0),
+        row("b", 0, 2, None),
+        row("a", 1, 0, None),
+        row("b", 0, 1, None) | {"annotator": "ben"},
+    ]
+    of_the_pool = row("a", 2, 5, None) | {"source": "pool"}
+    labels = pa.Table.from_pylist([*rows, of_the_pool], schema=LABELS_SCHEMA)
+    assert spent_seconds(labels, cost) == 5 + 37 + 3 + 25
+    assert spent_seconds(LABELS_SCHEMA.empty_table(), cost) == 0

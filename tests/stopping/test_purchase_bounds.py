@@ -24,7 +24,7 @@ def picks_of(wanted: list[Frame]) -> pa.Table:
     return pa.Table.from_pylist([{**empty, **row} for row in rows], schema=SELECTION_SCHEMA)
 
 
-def labels_of(bought: list[Frame], seconds: float = 25.0) -> pa.Table:
+def labels_of(bought: list[Frame], seconds: float | None = 25.0) -> pa.Table:
     rows = [
         {"video_id": video, "frame": frame, "round": 0, "source": "test", "seconds": seconds, "boxes": []}
         for video, frame in bought
@@ -97,3 +97,15 @@ def test_boxes_to_expect_are_the_mean_of_those_seen() -> None:
     assert boxes_per_frame(pa.Table.from_pylist(rows, schema=LABELS_SCHEMA)) == 1.25
     assert boxes_per_frame(LABELS_SCHEMA.empty_table()) == 1.0
     assert np.allclose(expected_seconds(["a", "a"], 1.25, COST), [10 + 3 + 15, 3 + 15])
+
+
+def test_a_budget_in_seconds_holds_where_answers_tell_no_time() -> None:
+    """Each frame of a video of its own: 25 s with the box that is assumed at first, 13 without; at last 8 are left."""
+    budget, wanted = RunBudget(None, None, 60.0), [(video, 0) for video in "abcdef"]
+    bought: list[Frame] = []
+    for picked in (["a", "b"], ["c", "d"], []):
+        cut, bounded_by = budget.cut(
+            Selection(picks_of([frame for frame in wanted if frame not in bought])), labels_of(bought, None), COST
+        )
+        assert (listed(cut.picks), bounded_by) == ([(video, 0) for video in picked], "seconds")
+        bought += listed(cut.picks)
