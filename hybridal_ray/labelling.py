@@ -30,6 +30,7 @@ from hybridal_ray.requests.writing import write_request
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.tracking.provenance import read_provenance
 
+SELECTION = "selection.parquet"  # of a round: what it picked
 Say = Callable[[str], None]
 
 
@@ -93,6 +94,21 @@ def expected_cost(config: Config, labels: pa.Table) -> CostModel:
     return plain(CostModel, config.oracle) if fitted is None else fitted.model
 
 
+def is_handed_out(config: Config, store: RunStore, round_index: int | None) -> bool:
+    """Whether the picks of a round have gone to whoever labels them, so that they stay as they are.
+
+    Args:
+        config: The run.
+        store: Its directory.
+        round_index: Whose picks; None for those of the start.
+    """
+    if store.stage(round_index, "label").done:
+        return True
+    if asks_people(config):
+        return request_exists(storage.join(store.round_directory(round_index), REQUEST))
+    return for_round_of(round_index) in ledger.read(store.root)["round"].to_pylist()
+
+
 def label_purchase(
     config: Config, pool: Pool, store: RunStore, say: Say, patience: Patience, round_index: int | None, truth: pa.Table
 ) -> dict[str, Any]:
@@ -117,7 +133,7 @@ def label_purchase(
         return _ask_people(config, pool, store, say, patience, round_index)
     for_round, cost = for_round_of(round_index), plain(CostModel, config.oracle)
     annotator = resolve(config.oracle.name, ORACLES, field="oracle.name")(truth, cost, pool.looked_at)
-    picks = storage.read_table(storage.join(store.round_directory(round_index), "selection.parquet"))
+    picks = storage.read_table(storage.join(store.round_directory(round_index), SELECTION))
     labels = annotator.label(picks, for_round)
     parts = [labels] if config.oracle.faults is None else _as_a_person(labels, config, pool)
     for index, part in enumerate(parts):
@@ -182,7 +198,7 @@ def _request(config: Config, pool: Pool, store: RunStore, round_index: int | Non
     directory = storage.join(store.round_directory(round_index), REQUEST)
     if request_exists(directory):
         return read_request(directory)
-    picks = storage.read_table(storage.join(store.round_directory(round_index), "selection.parquet"))
+    picks = storage.read_table(storage.join(store.round_directory(round_index), SELECTION))
     return write_request(
         directory,
         picks,

@@ -7,7 +7,7 @@ import pyarrow as pa
 from hybridal_ray.config_values import plain
 from hybridal_ray.detectors.checkpoint import load_detector
 from hybridal_ray.errors import UserError
-from hybridal_ray.labelling import Patience, expected_cost, label_purchase
+from hybridal_ray.labelling import SELECTION, Patience, expected_cost, is_handed_out, label_purchase
 from hybridal_ray.oracles.own_labels import begin_with_own_labels, own_labels
 from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.round_tables import SELECTION_SCHEMA
@@ -62,20 +62,16 @@ class Purchases:
                     "by latents, as typiclust does, and frames that need no scores (start_options: "
                     "{frames: equidistant})"
                 )
-            kept = self._keep(START, selection, labels)
-            if not kept["frames"]:
-                bound = f"budget.max_{kept['bounded_by']}"
-                raise UserError(
-                    f"{bound}: found {getattr(budget, bound[7:])}, which buys no first batch; expected more"
-                )
-            return kept
+            return self._keep(START, selection, labels)
 
+        self._cut_again(START)
         self._run.stage(START, "select", pick)
         self.label(START)
 
     def select(self, round_index: int) -> None:
         """Picks what to label next."""
         config, budget = self._run.config, self._run.config.budget
+        self._cut_again(round_index)
         # A budget that was raised since may buy what the former one could not.
         anew = self._picked_nothing(round_index)
 
@@ -144,11 +140,28 @@ class Purchases:
         )
 
     def _keep(self, round_index: int | None, selection: Selection, labels: pa.Table) -> dict[str, Any]:
+        """Cuts a purchase to the budget and writes it; returns what its marker tells of it."""
         config = self._run.config
-        selection, bounded_by = plain(RunBudget, config.budget).cut(selection, labels, expected_cost(config, labels))
-        storage.write_table(self._run.directory(round_index, "selection.parquet"), selection.picks)
-        videos = len(selection.picks["video_id"].unique())
-        return {"videos": videos, "frames": len(selection.picks), "bounded_by": bounded_by}
+        cut, bounded_by = plain(RunBudget, config.budget).cut(selection, labels, expected_cost(config, labels))
+        if round_index is START and not len(cut.picks):
+            bound = f"max_{bounded_by}"
+            raise UserError(
+                f"budget.{bound}: found {getattr(config.budget, bound)}, which buys no first batch; expected more"
+            )
+        storage.write_table(self._run.directory(round_index, SELECTION), cut.picks)
+        videos = len(cut.picks["video_id"].unique())
+        return {"videos": videos, "frames": len(cut.picks), "bounded_by": bounded_by}
+
+    def _cut_again(self, round_index: int | None) -> None:
+        """Cuts a purchase that nobody has been asked for yet to a budget that was lowered since it was picked."""
+        stage, config = self._run.store.stage(round_index, "select"), self._run.config
+        if not stage.done or is_handed_out(config, self._run.store, round_index):
+            return
+        picks = storage.read_table(self._run.directory(round_index, SELECTION), SELECTION_SCHEMA)
+        kept = self._keep(round_index, Selection(picks), self._run.known(round_index))
+        if kept["frames"] < stage.summary()["frames"]:
+            stage.finish({**stage.summary(), **kept})
+            self._run.say(f"the budget was lowered: of a purchase that was picked, {kept['frames']} frames are bought")
 
     def _picked_nothing(self, round_index: int) -> bool:
         stage = self._run.store.stage(round_index, "select")

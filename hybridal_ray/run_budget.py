@@ -42,15 +42,16 @@ class RunBudget:
         """Cuts a purchase to the budget.
 
         Args:
-            selection: What was picked, `frames_left` frames at most.
+            selection: What was picked.
             labels: All labels of the run (`LABELS_SCHEMA`).
             cost: What labels are expected to cost.
 
         Returns:
             What can be bought, and the budget that set the end to it, None where none did.
         """
-        picks = selection.picks
-        bounded_by: Unit | None = "frames" if len(picks) == self.frames_left(labels) else None
+        left = self.frames_left(labels)
+        picks = selection.picks[:left]
+        bounded_by: Unit | None = "frames" if len(picks) == left else None
         if self.max_videos is not None:
             kept = within_videos(picks, set(labelled_rows(labels)["video_id"].to_pylist()), self.max_videos)
             picks, bounded_by = kept, "videos" if len(kept) < len(picks) else bounded_by

@@ -8,9 +8,9 @@ import pyarrow as pa
 from hybridal_ray.config import Config
 from hybridal_ray.config_values import optimiser_settings, plain
 from hybridal_ray.forecast.finished_stages import FinishedStage, latest_finished
-from hybridal_ray.forecast.purchase import ASSUMPTION, Purchase, after, planned, priced
+from hybridal_ray.forecast.purchase import ASSUMPTION, Purchase, after, planned, priced, unanswered
 from hybridal_ray.forecast.run_trial import Trial
-from hybridal_ray.labelling import expected_cost, goes_unmeasured
+from hybridal_ray.labelling import SELECTION, expected_cost, goes_unmeasured, is_handed_out
 from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.ledger import LabelCounts
 from hybridal_ray.pool.tables import Pool, Video
@@ -18,6 +18,7 @@ from hybridal_ray.run_budget import RunBudget
 from hybridal_ray.run_end import validates_apart
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.scoring.pool_part import seeded_part
+from hybridal_ray.selection.request import Selection
 from hybridal_ray.selection.strategies import build_strategy
 from hybridal_ray.stopping.end_file import read_end
 from hybridal_ray.stopping.rounds_done import RoundsDone
@@ -77,7 +78,7 @@ def forecast_next_round(config: Config, pool: Pool) -> Forecast:
         index += 1
     to_label, asks_for = _purchases(config, store, videos, labels, index)
     so_far = ledger.label_counts(labels)
-    labelled = LabelCounts(min(so_far.videos + to_label.videos, len(videos)), so_far.frames + to_label.frames)
+    labelled = LabelCounts(min(so_far.videos + to_label.new_videos, len(videos)), so_far.frames + to_label.frames)
     stages, notes = _stages(config, pool, store, videos, labelled, index)
     if not len(labels):
         notes.insert(0, ASSUMPTION)
@@ -99,9 +100,11 @@ def _purchases(
     before = index - 1 if index else None
     selected = store.stage(before, "select")
     if store.stage(before, "label").done:
-        to_label = Purchase(0, 0, 0.0, 0.0, picked=True)
+        to_label = Purchase(0, 0, 0, 0.0, 0.0, picked=True)
     elif selected.done and selected.summary()["frames"]:
-        picks = storage.read_table(storage.join(selected.directory, "selection.parquet"))
+        picks = unanswered(storage.read_table(storage.join(selected.directory, SELECTION)), labels)
+        if not is_handed_out(config, store, before):
+            picks = budget.cut(Selection(picks), labels, cost)[0].picks
         to_label = priced(picks, labels, cost, picked=True)
     elif index:  # it picked nothing; a budget that was raised since may let it pick
         to_label = plan(section.videos_in(index - 1), section.frames_per_video, section.max_frames_per_round, budget)

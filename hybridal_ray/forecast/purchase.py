@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from hybridal_ray.oracles.cost import CostModel
+from hybridal_ray.pool import ledger
+from hybridal_ray.pool.ledger import labelled_rows
 from hybridal_ray.pool.round_tables import SELECTION_SCHEMA
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.run_budget import ASSUMED_BOXES, RunBudget, boxes_per_frame, expected_seconds
@@ -22,6 +24,7 @@ class Purchase:
     Attributes:
         frames: To be labelled.
         videos: In which they are.
+        new_videos: Of them, those in which nothing is labelled yet.
         boxes: Expected on them.
         annotator_seconds: Expected labour.
         picked: Whether the frames are picked already, so that their number is certain.
@@ -29,6 +32,7 @@ class Purchase:
 
     frames: int
     videos: int
+    new_videos: int
     boxes: float
     annotator_seconds: float
     picked: bool
@@ -38,7 +42,15 @@ def priced(picks: pa.Table, labels: pa.Table, cost: CostModel, *, picked: bool) 
     """What picks (`SELECTION_SCHEMA`) are expected to cost, with as many boxes a frame as the labels have so far."""
     ids, boxes = picks["video_id"].to_pylist(), boxes_per_frame(labels)
     seconds = float(expected_seconds(ids, boxes, cost).sum())
-    return Purchase(len(ids), len(set(ids)), boxes * len(ids), seconds, picked)
+    new_videos = set(ids) - set(labelled_rows(labels)["video_id"].to_pylist())
+    return Purchase(len(ids), len(set(ids)), len(new_videos), boxes * len(ids), seconds, picked)
+
+
+def unanswered(picks: pa.Table, labels: pa.Table) -> pa.Table:
+    """The picks (`SELECTION_SCHEMA`) that no label (`LABELS_SCHEMA`) answers yet."""
+    known = ledger.labelled_frames(labels)
+    places = zip(picks["video_id"].to_pylist(), picks["frame"].to_pylist(), strict=True)
+    return picks.filter(pa.array([frame not in known.get(video_id, ()) for video_id, frame in places], pa.bool_()))
 
 
 def planned(
@@ -74,11 +86,11 @@ def planned(
 
 
 def after(budget: RunBudget, purchase: Purchase) -> RunBudget:
-    """What a purchase leaves of a budget, taken as one of new videos."""
+    """What a purchase leaves of a budget."""
     return replace(
         budget,
         max_frames=None if budget.max_frames is None else budget.max_frames - purchase.frames,
-        max_videos=None if budget.max_videos is None else budget.max_videos - purchase.videos,
+        max_videos=None if budget.max_videos is None else budget.max_videos - purchase.new_videos,
         max_seconds=None if budget.max_seconds is None else budget.max_seconds - purchase.annotator_seconds,
     )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from scripted_people import answer, request_of, run_with_people, unlabelled_pool
 from tiny_runs import CONFIG_FILE, labelled, overrides, picks, run_tiny, tiny_config
 
 from hybridal_ray.forecast.next_round import Forecast, forecast_next_round
@@ -69,6 +70,24 @@ def test_a_run_under_way_is_foretold_by_its_rounds(hybridal, tiny_pool: Path, tm
     videos = len(set(bought["video_id"].to_pylist()))
     assert told.to_label.annotator_seconds == pytest.approx(10 * videos + (3 + 12 * boxes) * len(bought))
     assert forecast(tmp_path, tiny_pool, rounds=3).to_label.frames == len(picks(run, 1))
+
+
+def test_answers_that_are_there_are_neither_asked_for_nor_counted_twice(
+    hybridal, tiny_pool: Path, tmp_path: Path
+) -> None:
+    """Of 15 frames that people are asked for. Oracle: 40 frames in all leave 25, of which 12 videos of 2 take 24."""
+    pool, settings = unlabelled_pool(tiny_pool, tmp_path / "bare"), {"oracle__name": "files", "budget__max_frames": 40}
+    settings |= {"budget__videos_per_round": 12, "budget__max_videos": 17}
+    run_with_people(tmp_path, pool, **settings)
+    request, file = request_of(tmp_path / "run", None), tmp_path / "part.json"
+    answers = answer(request, load_pool(str(tiny_pool)), file)
+    for answered in (0, 9, 14):
+        file.write_text(json.dumps({"answers": answers[:answered]}))
+        hybridal("labels", "import", tmp_path / "run", file)
+        told = forecast(tmp_path, pool, **settings)
+        assert told.to_label.frames == 15 - answered
+        assert told.to_label.videos == len({frame.video_id for frame in request.frames[answered:]})
+        assert (told.asks_for.frames, told.asks_for.videos) == (24, 12)
 
 
 def test_what_is_done_of_a_round_costs_nothing_more(tiny_pool: Path, tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from killed_jobs import kill_when, start_job
-from tiny_runs import labelled, outcome, run_tiny, scores
+from tiny_runs import labelled, outcome, picks, run_tiny, scores, tiny_config
 
 from hybridal_ray.errors import UserError
+from hybridal_ray.forecast.next_round import forecast_next_round
 from hybridal_ray.oracles.cost import labour
 from hybridal_ray.pool import ledger
 from hybridal_ray.pool.tables import Pool, load_pool, save_pool
+from hybridal_ray.purchases import Purchases
 from hybridal_ray.report import run_report
 
 
@@ -149,3 +151,31 @@ def test_job_killed_at_the_decision_comes_to_it_again(tiny_pool: Path, tmp_path:
     killed, _ = run_tiny(tmp_path / "killed", tiny_pool, **settings)
     assert end_of(killed) == end_of(straight) == ("frames", 1)
     assert outcome(killed) == outcome(straight)
+
+
+def test_a_budget_lowered_between_picking_and_buying_holds(
+    tiny_pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """15 frames are labelled and 8 more picked when the job is cut off. Oracle: what each budget leaves of the 8."""
+    settings = {"selection__strategy": "random"}
+
+    def cut_off(purchases: Purchases, round_index: int | None) -> None:
+        if round_index is not None:
+            raise KeyboardInterrupt
+        label(purchases, round_index)
+
+    label = Purchases.label
+    with monkeypatch.context() as patch:
+        patch.setattr(Purchases, "label", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            run_tiny(tmp_path, tiny_pool, **settings)
+    run = tmp_path / "run"
+    picked = picks(run, 0)
+    assert (len(labelled(run)), len(picked)) == (15, 8)
+    pool = load_pool(str(tiny_pool))
+    told = forecast_next_round(tiny_config(tmp_path, tiny_pool, budget__max_frames=18, **settings), pool)
+    assert told.to_label.frames == 3
+    run_tiny(tmp_path, tiny_pool, budget__max_frames=18, rounds=3, **settings)
+    assert labelled(run) >= set(picked[:3])
+    assert (len(labelled(run)), picks(run, 0)) == (18, picked[:3])
+    assert end_of(run) == ("frames", 1)

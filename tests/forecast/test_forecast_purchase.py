@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from hybridal_ray.forecast.purchase import after, picks_in, planned, priced
+from hybridal_ray.forecast.purchase import after, picks_in, planned, priced, unanswered
 from hybridal_ray.oracles.cost import CostModel
 from hybridal_ray.pool.ledger import LABELS_SCHEMA
 from hybridal_ray.pool.round_tables import SELECTION_SCHEMA
@@ -65,6 +65,18 @@ def test_what_a_purchase_leaves_of_a_budget() -> None:
     bought = priced(picks_in(["a", "a", "b"]), labels(), COST, picked=False)
     assert after(RunBudget(10, 5, 100.0), bought) == RunBudget(7, 3, 100.0 - (2 * 10 + 3 * 15))
     assert after(FREE, bought) == FREE
+
+
+def test_a_video_with_labels_costs_nothing_of_a_budget_in_videos() -> None:
+    bought = priced(picks_in(["v0", "v0", "b"]), labels(1), COST, picked=True)
+    assert (bought.videos, bought.new_videos) == (2, 1)
+    assert after(RunBudget(None, 5, None), bought).max_videos == 4
+
+
+def test_answered_picks_are_bought_already() -> None:
+    """Frame 0 of v0 is labelled; `picks_in` numbers the frames."""
+    left = unanswered(picks_in(["v0", "v0", "b"]), labels(1))
+    assert list(zip(left["video_id"].to_pylist(), left["frame"].to_pylist(), strict=True)) == [("v0", 1), ("b", 2)]
 
 
 def test_stand_ins_have_the_columns_of_a_selection() -> None:
