@@ -1,7 +1,8 @@
 """Requests and answers as tracks of whole videos, for those who would rather annotate tubes than frames in CVAT.
 
 A video goes out with its known labels, and the proposed boxes of the asked frames, as keyframes of tracks. What comes
-back answers the asked frames of the video with whatever tracks show there, interpolated as CVAT does.
+back answers the asked frames of the video with whatever tracks show there, interpolated as CVAT does. Of a video that
+several requests asked frames of, it has to say which one it answers: an old file says nothing of new frames.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from hybridal_ray.pool.exports.cvat import tracks_xml
 from hybridal_ray.pool.exports.exporting import LabelledVideo
 from hybridal_ray.pool.formats.annotations import AnnotatedVideo, Tube, VideoLabels
 from hybridal_ray.pool.formats.cvat import read_cvat_content
-from hybridal_ray.pool.untrusted import inner_path
+from hybridal_ray.pool.untrusted import inner_path, parse_xml_content
 from hybridal_ray.requests.request import AskedFrame, AskedVideo, Request
 
 KIND = "cvat"
@@ -47,11 +48,14 @@ def cvat_tracks(request: Request, video_id: str) -> bytes:
     ]
     facts = {name: getattr(video, name) for name in ("video_id", "uri", "num_frames", "fps", "width", "height")}
     looked_at = np.array(video.labelled_frames, dtype=np.int64)
-    return tracks_xml(LabelledVideo(**facts, split="train", tubes=tubes, looked_at=looked_at), request.classes)
+    labelled = LabelledVideo(**facts, split="train", tubes=tubes, looked_at=looked_at)
+    return tracks_xml(labelled, request.classes, task=f"{video_id} [{request.request}]")
 
 
 def read_track_answers(content: bytes, location: str, requests: Sequence[Request], *, all_seen: bool) -> Delivery:
-    """The answers of a video's tracks to all frames that its last request asked of it.
+    """The answers of a video's tracks to all frames that one request asked of it.
+
+    Of several requests it is the one whose id is in the name of the task or of the file.
 
     A frame that shows just what was proposed is open until all were seen, as in `read_cvat_answers`.
 
@@ -62,11 +66,12 @@ def read_track_answers(content: bytes, location: str, requests: Sequence[Request
         all_seen: Somebody has looked at every asked frame.
 
     Raises:
-        UserError: The file is hostile, malformed, or of a video of which nothing was asked.
+        UserError: The file is hostile, malformed, of a video of which nothing was asked, or does not say which of
+            several requests it answers.
     """
     annotations = read_cvat_content(content, location)
     (annotated,) = annotations.videos
-    request, video = _video_of(annotated, requests, location)
+    request, video = _video_of(annotated, requests, location, _names(content, location))
     labels = annotated.labels(VideoFacts(video.num_frames, video.fps, video.width, video.height))
     frames = {frame.frame: frame for frame in request.frames if frame.video_id == video.video_id}
     records = []
@@ -79,19 +84,35 @@ def read_track_answers(content: bytes, location: str, requests: Sequence[Request
     return Delivery(location, KIND, records, notes)
 
 
-def _video_of(annotated: AnnotatedVideo, requests: Sequence[Request], location: str) -> tuple[Request, AskedVideo]:
-    """The video that a file names, by its id or, where only one has that, the last part of it; of the last request."""
-    asked = {name: (request, video) for request in requests for name, video in request.videos.items()}
-    if annotated.video_id in asked:
-        return asked[annotated.video_id]
+def _video_of(
+    annotated: AnnotatedVideo, requests: Sequence[Request], location: str, names: str
+) -> tuple[Request, AskedVideo]:
+    """The video that a file names, by its id or, where only one has that, the last part of it, and who asked for it."""
+    asked = {name for request in requests for name in request.videos}
     last = PurePosixPath(annotated.video_id).name
-    of_that_name = [found for name, found in asked.items() if PurePosixPath(name).name == last]
-    if len(of_that_name) != 1:
+    found = {annotated.video_id} & asked or {name for name in asked if PurePosixPath(name).name == last}
+    if len(found) != 1:
         raise UserError(
             f"{location}: source: found {annotated.video_id!r}, expected a video of which this run has asked frames; "
             "the file may be of another run"
         )
-    return of_that_name[0]
+    (video_id,) = found
+    asking = [request for request in requests if video_id in request.videos]
+    if len(asking) > 1:
+        known = ", ".join(request.request for request in asking)
+        asking = [request for request in asking if request.request in names]
+        if len(asking) != 1:
+            raise UserError(
+                f"{location}: name: frames of {video_id} were asked for by {known}; expected the id of the one request "
+                "that the file answers, in the name of the task or of the file"
+            )
+    return asking[0], asking[0].videos[video_id]
+
+
+def _names(content: bytes, location: str) -> str:
+    """The names of the file and of its task."""
+    root = parse_xml_content(content, location)
+    return " ".join([PurePosixPath(location).name, *(name.text or "" for name in root.findall("meta/task/name"))])
 
 
 def _boxes_on(frame: int, labels: VideoLabels, classes: Sequence[str]) -> list[dict[str, Any]]:

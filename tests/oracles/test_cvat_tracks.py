@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from requests_by_hand import PROPOSED, pool, request
+from requests_by_hand import ID, PROPOSED, pool, request
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.oracles.checking import Checker
 from hybridal_ray.oracles.cvat_tracks import cvat_tracks, tracks_of
 from hybridal_ray.oracles.deliveries import read_delivery
-from hybridal_ray.requests.request import KnownBox, Request
+from hybridal_ray.requests.request import KnownBox, Request, task_name
 
 BOX = '<box frame="{}" outside="{}" occluded="0" keyframe="1" xtl="{}" ytl="2.00" xbr="{}" ybr="12.00" z_order="0"/>'
 EXPORT = f"""<?xml version="1.0" encoding="utf-8"?>
@@ -56,6 +56,36 @@ def test_what_was_sent_comes_back_as_open_or_as_seen(tmp_path: Path) -> None:
 def test_a_video_of_another_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"source: found 'other', expected a video of which this run has asked frames"):
         taken(tmp_path / "e.xml", EXPORT.replace("a.mp4", "other.mp4").encode())
+
+
+NEXT = "ba9876543210"
+
+
+def asked_again() -> Request:
+    """A later request, for frames 0 and 8 of the same video."""
+    first, second = asked().frames[:2]
+    frames = [replace(frame, task=task_name(NEXT, rank)) for rank, frame in enumerate((first, second))]
+    frames = [replace(frame, frame=number) for frame, number in zip(frames, (0, 8), strict=True)]
+    return replace(asked(), request=NEXT, for_round=1, videos={"a": asked().videos["a"]}, frames=tuple(frames))
+
+
+def frames_of(file: Path, content: bytes) -> list[int]:
+    file.write_bytes(content)
+    both = [asked(), asked_again()]
+    answers, _, _ = Checker(both, pool()).check(read_delivery(str(file), both, all_seen=True))
+    return [answer.frame for answer in answers]
+
+
+def test_a_file_answers_the_request_that_it_names_and_no_later_one(tmp_path: Path) -> None:
+    """Oracle: the frames that each request asked for; without a name, a file says nothing of either."""
+    named = "<meta><task><name>a [{}]</name>"
+    assert frames_of(tmp_path / "e.xml", EXPORT.replace("<meta><task>", named.format(ID)).encode()) == [2, 5]
+    assert frames_of(tmp_path / "e.xml", EXPORT.replace("<meta><task>", named.format(NEXT)).encode()) == [0, 8]
+    assert frames_of(tmp_path / f"a-{NEXT}.xml", EXPORT.encode()) == [0, 8]
+    assert frames_of(tmp_path / "e.xml", cvat_tracks(asked_again(), "a")) == [0, 8]
+    for odd in (EXPORT, EXPORT.replace("<meta><task>", named.format(f"{ID} {NEXT}"))):
+        with pytest.raises(UserError, match=rf"e.xml: name: .* asked for by {ID}, {NEXT}; expected the id"):
+            frames_of(tmp_path / "e.xml", odd.encode())
 
 
 def test_ids_with_folders_get_folders() -> None:

@@ -40,21 +40,27 @@ def export_cvat(pool: Pool, out: str, split: str | None = None) -> int:
     return num_videos
 
 
-def tracks_xml(video: LabelledVideo, classes: Sequence[str]) -> bytes:
-    """The XML of one video, see `export_cvat`."""
+def tracks_xml(video: LabelledVideo, classes: Sequence[str], task: str | None = None) -> bytes:
+    """The XML of one video, see `export_cvat`.
+
+    Args:
+        video: The video.
+        classes: Class names.
+        task: Its name; None is the id of the video.
+    """
     root = Element("annotations")
     SubElement(root, "version").text = "1.1"
-    _describe(SubElement(root, "meta"), video, classes)
+    _describe(SubElement(root, "meta"), video, classes, video.video_id if task is None else task)
     for number, tube in enumerate(video.tubes):
         _write_track(root, number, tube, video, classes[tube.class_id])
     ElementTree.indent(root)
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
-def _describe(meta: Element, video: LabelledVideo, classes: Sequence[str]) -> None:
+def _describe(meta: Element, video: LabelledVideo, classes: Sequence[str], name_of_task: str) -> None:
     task = SubElement(meta, "task")
     last = max([video.num_frames - 1, *(int(tube.frames[-1]) for tube in video.tubes)])
-    facts = {"name": video.video_id, "size": last + 1, "mode": "interpolation", "start_frame": 0, "stop_frame": last}
+    facts = {"name": name_of_task, "size": last + 1, "mode": "interpolation", "start_frame": 0, "stop_frame": last}
     for name, value in facts.items():
         SubElement(task, name).text = str(value)
     SubElement(task, "frame_filter")
