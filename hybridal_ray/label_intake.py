@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -58,16 +58,24 @@ def bring_in(store: RunStore, pool: Pool, delivery: Delivery) -> Arrival:
 
 def requests_of(store: RunStore) -> list[Request]:
     """All requests that the run has made, in their order."""
-    directories = [storage.join(store.round_directory(index), REQUEST) for index in (None, *store.rounds_begun())]
-    return [read_request(directory) for directory in directories if request_exists(directory)]
+    requests = (request_at(store, index) for index in (None, *store.rounds_begun()))
+    return [request for request in requests if request is not None]
+
+
+def request_at(store: RunStore, round_index: int | None) -> Request | None:
+    """The request for the picks of a round, None where there is none.
+
+    Its run is the directory as it is called now: it may have been moved since the request was written.
+    """
+    directory = storage.join(store.round_directory(round_index), REQUEST)
+    return replace(read_request(directory), run=store.root) if request_exists(directory) else None
 
 
 def awaited(store: RunStore) -> tuple[Request, Progress] | None:
     """The request that the run waits for, and how far it is; None where it waits for none."""
     for round_index in (None, *store.rounds_begun()):
-        directory = storage.join(store.round_directory(round_index), REQUEST)
-        if request_exists(directory) and not store.stage(round_index, "label").done:
-            request = read_request(directory)
+        request = request_at(store, round_index)
+        if request is not None and not store.stage(round_index, "label").done:
             return request, progress_of(request, ledger.read(store.root))
     return None
 

@@ -13,7 +13,7 @@ from hybridal_ray.config_values import actor_plan, plain
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.detecting import DetectionSettings
 from hybridal_ray.evaluation.predicting import predict_videos
-from hybridal_ray.label_intake import REQUEST, bring_in, for_round_of, ledger_lock
+from hybridal_ray.label_intake import REQUEST, bring_in, for_round_of, ledger_lock, request_at
 from hybridal_ray.oracles import ORACLES, WAITING_ORACLES
 from hybridal_ray.oracles.agreement import agreement_of
 from hybridal_ray.oracles.cost import CostModel, labour_facts
@@ -25,7 +25,7 @@ from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
 from hybridal_ray.pool.tables import Pool
 from hybridal_ray.registry import check_options, resolve
-from hybridal_ray.requests.request import Request, read_request, request_exists
+from hybridal_ray.requests.request import Request
 from hybridal_ray.requests.writing import write_request
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.tracking.provenance import read_provenance
@@ -58,6 +58,19 @@ def asks_people(config: Config) -> bool:
     """Whether labels come from people."""
     name = config.oracle.name
     return name not in ORACLES and hasattr(_known(name), "send")
+
+
+def refuse_options(config: Config) -> None:
+    """Refuses options beside an oracle that knows, which takes none.
+
+    Raises:
+        UserError: There are some.
+    """
+    if config.oracle.options:
+        raise UserError(
+            f"oracle.options: found {', '.join(config.oracle.options)}, but {config.oracle.name} asks nobody and takes "
+            "no options; expected none (what the simulated annotator gets wrong is oracle.faults)"
+        )
 
 
 def people_of(config: Config) -> WaitingOracle:
@@ -105,7 +118,7 @@ def is_handed_out(config: Config, store: RunStore, round_index: int | None) -> b
     if store.stage(round_index, "label").done:
         return True
     if asks_people(config):
-        return request_exists(storage.join(store.round_directory(round_index), REQUEST))
+        return request_at(store, round_index) is not None
     return for_round_of(round_index) in ledger.read(store.root)["round"].to_pylist()
 
 
@@ -195,12 +208,12 @@ def _hand_out(oracle: WaitingOracle, request: Request, store: RunStore, pool: Po
 
 def _request(config: Config, pool: Pool, store: RunStore, round_index: int | None) -> Request:
     """Writes the request of a round, unless it is there; the detector looks at the picked videos first."""
-    directory = storage.join(store.round_directory(round_index), REQUEST)
-    if request_exists(directory):
-        return read_request(directory)
+    there = request_at(store, round_index)
+    if there is not None:
+        return there
     picks = storage.read_table(storage.join(store.round_directory(round_index), SELECTION))
     return write_request(
-        directory,
+        storage.join(store.round_directory(round_index), REQUEST),
         picks,
         pool,
         ledger.read(store.root),

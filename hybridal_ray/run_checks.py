@@ -9,7 +9,7 @@ from hybridal_ray.config import FREE_BESIDE_START_SCORES, FREE_UNTIL, Config
 from hybridal_ray.config_values import detector_spec, uncertainty_settings
 from hybridal_ray.detectors.building import build_detector
 from hybridal_ray.errors import UserError
-from hybridal_ray.labelling import asks_people, goes_unmeasured, people_of
+from hybridal_ray.labelling import asks_people, goes_unmeasured, people_of, refuse_options
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Pool
 from hybridal_ray.selection.request import measure_of
@@ -28,6 +28,8 @@ def check_settings(config: Config) -> None:
     check_start(config)
     if asks_people(config):
         people_of(config)
+    else:
+        refuse_options(config)
     pretrained = config.detector.pretrained
     if pretrained is not None and not storage.exists(config.locate(pretrained)):
         raise UserError(

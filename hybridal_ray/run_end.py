@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hybridal_ray.chunks import part_files
 from hybridal_ray.config import Config
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.conventions import CAPSNET, CONVENTIONS
@@ -87,7 +88,7 @@ def mean_uncertainty(scores_dir: str) -> float | None:
         scores_dir: The parts of the pass, read one after the other.
     """
     total, frames = 0.0, 0
-    for file in storage.list_files(scores_dir, suffix=".parquet"):
+    for file in part_files(scores_dir):
         profile = storage.read_table(file, pa.schema([SCORES_SCHEMA.field("profile")]))["profile"]
         values = pc.list_flatten(profile).cast(pa.float64())
         total += pc.sum(values, min_count=0).as_py()

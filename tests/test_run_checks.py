@@ -30,6 +30,10 @@ PEOPLE = {"oracle": {"name": "files"}}
         ({"selection": {"start_strategy": "foo"}}, "selection.start_strategy: no 'foo' is known"),
         ({"oracle": {"name": "files", "options": {"urll": 1}}}, "oracle.options.urll: files has no such option"),
         ({"oracle": {"name": "cvat"}}, "oracle.options.url: is missing"),
+        (
+            {"oracle": {"options": {"box_jitter": 0.3}}},
+            "oracle.options: found box_jitter, but simulated asks nobody .*; expected none .* is oracle.faults",
+        ),
     ],
 )
 @pytest.mark.parametrize("dry", [False, True])

@@ -7,7 +7,8 @@ import pytest
 from small_pool import begin_run
 
 from hybridal_ray.pool import ledger, storage
-from hybridal_ray.run_end import decide_end
+from hybridal_ray.pool.round_tables import SCORES_SCHEMA
+from hybridal_ray.run_end import decide_end, mean_uncertainty
 
 FRAMES_A_ROUND = 200
 
@@ -33,3 +34,13 @@ def test_gain_is_per_hour_that_answers_are_expected_to_have_taken(tmp_path: Path
         store.stage(index, "select").finish({"seconds": 1.0, "frames": 4})
     end = decide_end(config.model_copy(update={"rounds": 9}), store, 1)
     assert (end is not None and end.criterion == "gain") is ends
+
+
+def test_a_chunk_that_is_there_whole_and_split_counts_once(tmp_path: Path) -> None:
+    """Of two videos with 2 and 1 frames, the first is in a part of its own as well."""
+    rows = [{"video_id": f"v{index}", "profile": profile} for index, profile in enumerate(([1.0, 2.0], [6.0]))]
+    empty = dict.fromkeys(SCORES_SCHEMA.names)
+    table = pa.Table.from_pylist([{**empty, **row} for row in rows], SCORES_SCHEMA)
+    storage.write_table(str(tmp_path / "part-00000.parquet"), table)
+    storage.write_table(str(tmp_path / "part-00000-0000.parquet"), table[:1])
+    assert mean_uncertainty(str(tmp_path)) == 3.0

@@ -49,10 +49,12 @@ def import_labels(
 def pull(run: RunRoot, as_json: AsJson = False) -> None:
     """Fetch the answers that the annotation tool of the run has so far."""
     from hybridal_ray.label_intake import bring_in, open_run, requests_of
-    from hybridal_ray.labelling import people_of
+    from hybridal_ray.labelling import asks_people, people_of
     from hybridal_ray.oracles.interface import ToolUnreachable
 
     store, config, pool = open_run(run)
+    if not asks_people(config):
+        raise UserError(f"oracle.name is {config.oracle.name!r}, which asks nobody: there is nothing to fetch")
     oracle, told = people_of(config), []
     for request in requests_of(store):
         try:

@@ -202,7 +202,12 @@ class Checker:
 
 
 def _is_number(value: Any) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # of more than 308 digits
+        return False
 
 
 def _is_whole(value: Any) -> TypeGuard[int | float]:

@@ -32,10 +32,11 @@ class FileOracle:
 
     def send(self, request: Request) -> str:
         """See `WaitingOracle.send`."""
-        template = storage.join(request.directory, TEMPLATE)
+        template, readme = storage.join(request.directory, TEMPLATE), storage.join(request.directory, "README.txt")
+        guide = GUIDE.format(run=shlex.quote(request.run)).encode()
+        if not storage.exists(readme) or storage.read_bytes(readme) != guide:  # the run may have been moved
+            storage.write_bytes(readme, guide)
         if not storage.exists(template):
-            guide = GUIDE.format(run=shlex.quote(request.run))
-            storage.write_bytes(storage.join(request.directory, "README.txt"), guide.encode())
             storage.write_bytes(template, (json.dumps(answers_template(request), indent=1) + "\n").encode())
         return (
             f"fill in {template} (README.txt beside it tells how) and bring it back with "

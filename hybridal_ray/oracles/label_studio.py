@@ -15,6 +15,7 @@ from hybridal_ray.oracles.label_studio_project import (
     name_of,
     project_mark,
     project_title,
+    short_identity,
     tasks_of,
 )
 from hybridal_ray.oracles.label_studio_server import LabelStudioServer
@@ -89,9 +90,8 @@ class LabelStudioOracle:
 
     def fetch(self, request: Request) -> Delivery:
         """See `WaitingOracle.fetch`; a request that was not sent yet has no answers."""
-        mark, title = project_mark(request), project_title(request)
         source = self._server.url
-        project = self._server.patiently(lambda: self._server.project_of(mark, title))
+        project = self._server.patiently(lambda: self._known(request))
         if project is None:
             return Delivery(source, KIND, [])
         tasks = self._server.patiently(lambda: self._server.tasks_of(project, request.request))
@@ -100,13 +100,12 @@ class LabelStudioOracle:
 
     def _project(self, request: Request) -> int:
         """The project of the run, made where there is none."""
-        mark, title = project_mark(request), project_title(request)
-        there = self._server.project_of(mark, title)
+        there = self._known(request)
         if there is not None:
             return there
         return self._server.make_project(
-            title=title,
-            description=f"{mark}: {request.run}",
+            title=project_title(request),
+            description=f"{project_mark(request)}: {request.run}",
             label_config=label_config(request.classes),
             expert_instruction=INSTRUCTION,
             show_instruction=True,
@@ -114,6 +113,10 @@ class LabelStudioOracle:
             model_version=MODEL_VERSION,
             maximum_annotations=1,  # of a task; who is wanted beside has a task of their own
         )
+
+    def _known(self, request: Request) -> int | None:
+        """The project of the run; a run directory that is called otherwise by now still has the one it had."""
+        return self._server.project_of(project_mark(request), short_identity(request))
 
     def _complete(self, project: int, request: Request, tasks: Sequence[Mapping[str, Any]]) -> None:
         """Adds the tasks that are not there.

@@ -24,9 +24,14 @@ INSTRUCTION = (
 
 def project_title(request: Request) -> str:
     """The name of the run's directory and the beginning of its identity, in at most 50 characters."""
-    short = request.run_identity[:8]
+    short = short_identity(request)
     name = request.run.rstrip("/").rpartition("/")[2]
     return f"{name[: LONGEST_TITLE - len(short) - 1]} {short}"
+
+
+def short_identity(request: Request) -> str:
+    """The part of a project's title that stays when the run's directory is moved."""
+    return request.run_identity[:8]
 
 
 def project_mark(request: Request) -> str:

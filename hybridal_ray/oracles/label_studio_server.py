@@ -57,7 +57,12 @@ class LabelStudioServer:
         return self._server.patiently(step, self._trouble)
 
     def project_of(self, mark: str, title: str) -> int | None:
-        """The id of the project whose description begins with a mark; the oldest, should there be two."""
+        """The id of the project whose description begins with a mark; the oldest, should there be two.
+
+        Args:
+            mark: Of the project.
+            title: A part of its title.
+        """
         found = [
             project.id
             for project in self._client.projects.list(title=title, page_size=PAGE, request_options=ONCE)

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from small_pool import begin_run
 
+from hybridal_ray.label_intake import requests_of
+from hybridal_ray.oracles.files import FileOracle
 from hybridal_ray.pool import ledger
 from hybridal_ray.requests.request import AskedFrame, AskedVideo, Request, task_name, write_description
+from hybridal_ray.run_store import RunStore
 
 ID = "0123456789ab"
 BOX = {"class": "wave", "x1": 1, "y1": 2, "x2": 30, "y2": 40}
@@ -52,6 +55,33 @@ def test_answers_come_in_and_the_bad_one_is_named(hybridal, run: Path, tmp_path:
 
     assert "0 added, 1 duplicates" in hybridal("labels", "import", run, file)[1]
     assert len(list((run / "rejected").iterdir())) == 1
+
+
+def test_there_is_nothing_to_pull_where_nobody_is_asked(hybridal, tmp_path: Path) -> None:
+    _, store = begin_run(tmp_path)
+    code, _, err = hybridal("labels", "pull", store.root)
+    assert code == 2
+    assert "oracle.name is 'simulated', which asks nobody: there is nothing to fetch" in err
+
+
+def test_a_number_beyond_all_measure_does_not_stop_the_others(hybridal, run: Path, tmp_path: Path) -> None:
+    file = answers(tmp_path / "f.json", {"seconds": 10**400}, {"task": task_name(ID, 1)})
+    code, out, _ = hybridal("labels", "import", run, file)
+    assert code == 0
+    assert f"{file}: 1 added" in out
+    assert "answer 0: seconds: found 1000" in out
+
+
+def test_a_run_that_was_moved_tells_where_it_is(run: Path) -> None:
+    """Oracle: the path that it has now, in what is told and in the guide beside the template."""
+    (before,) = requests_of(RunStore(str(run)))
+    FileOracle().send(before)
+    moved = run.rename(run.with_name("moved elsewhere"))
+    (request,) = requests_of(RunStore(str(moved)))
+    told = FileOracle().send(request)
+    for text in (told, (moved / "start/request/README.txt").read_text()):
+        assert f"hybridal labels import '{moved}'" in text
+        assert f"{run} " not in text
 
 
 def test_several_files_of_which_one_cannot_be_read(hybridal, run: Path, tmp_path: Path) -> None:

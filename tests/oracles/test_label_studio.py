@@ -106,6 +106,16 @@ def test_a_request_of_no_frame_is_sent_too(server: MisbehavingServer, asked: Req
     assert (len(server.projects), server.tasks) == (1, [])
 
 
+def test_a_run_that_was_renamed_keeps_its_project(server: MisbehavingServer, asked: Request, tmp_path: Path) -> None:
+    oracle_of(server, asked).send(asked)
+    Path(asked.run).rename(tmp_path / "renamed")
+    moved = replace(asked, run=str(tmp_path / "renamed"), directory=str(tmp_path / "renamed/start/request"))
+    (Path(moved.directory) / "label_studio.json").unlink()
+    oracle_of(server, moved).send(moved)
+    assert (len(server.projects), names(server)) == (1, ALL)
+    assert len(oracle_of(server, moved).fetch(moved).records) == 3
+
+
 def test_what_is_sent_is_not_sent_again(server: MisbehavingServer, asked: Request) -> None:
     oracle = oracle_of(server, asked)
     oracle.send(asked)
