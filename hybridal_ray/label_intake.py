@@ -7,6 +7,7 @@ own, beside that of the run's job.
 import fcntl
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -23,6 +24,8 @@ from hybridal_ray.pool import ledger, storage
 from hybridal_ray.pool.tables import Pool, load_pool
 from hybridal_ray.requests.request import Request, read_request, request_exists
 from hybridal_ray.run_store import RunStore
+
+logger = logging.getLogger(__name__)
 
 REQUEST = "request"  # directory of a round
 
@@ -99,12 +102,15 @@ def _name_of_part(root: str, round_index: int, rows: pa.Table) -> str:
 
 @contextmanager
 def ledger_lock(root: str) -> Iterator[None]:
-    """Keeps others from adding to the ledger of a local run; an object store knows no such lock."""
+    """Keeps others from adding to the ledger of a local run; object stores and some file systems know no such lock."""
     if storage.is_uri(root):
         yield
         return
     with (Path(root) / "labels.lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            logger.warning("%s cannot be locked (%s): bring labels in from one place at a time", root, error)
         yield
 
 

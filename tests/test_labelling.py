@@ -3,6 +3,7 @@
 Oracles: the ledger, and the rule of each case written down by hand.
 """
 
+import errno
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -130,6 +131,20 @@ def test_many_imports_at_once_add_each_answer_once(tmp_path: Path) -> None:
     waits = awaited(run.store)
     assert waits is not None
     assert waits[1].complete
+
+
+def test_where_the_file_system_knows_no_locks_labels_come_in_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    run = Run(tmp_path)
+    run.ask(None, 2, 5)
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    assert run.bring(of(2, BOX), of(5)) == 2
+    assert run.label(None)["frames"] == 2
+    assert "cannot be locked (" in caplog.text
 
 
 def test_a_late_answer_never_changes_what_a_round_was_trained_on(tmp_path: Path) -> None:
