@@ -17,6 +17,7 @@ from hybridal_ray.selection.request import Selection, SelectionRequest
 from hybridal_ray.selection.score_batches import ScoreBatches, ScoreParts
 from hybridal_ray.selection.selector import select
 from hybridal_ray.start_scores import start_scores
+from hybridal_ray.stopping.criterion import Unit
 
 
 class Purchases:
@@ -139,29 +140,32 @@ class Purchases:
             clusters=self._run.config.clustering.clusters,
         )
 
+    def _cut(self, selection: Selection, labels: pa.Table) -> tuple[Selection, Unit | None]:
+        config = self._run.config
+        return plain(RunBudget, config.budget).cut(selection, labels, expected_cost(config, labels))
+
     def _keep(self, round_index: int | None, selection: Selection, labels: pa.Table) -> dict[str, Any]:
         """Cuts a purchase to the budget and writes it; returns what its marker tells of it."""
-        config = self._run.config
-        cut, bounded_by = plain(RunBudget, config.budget).cut(selection, labels, expected_cost(config, labels))
+        cut, bounded_by = self._cut(selection, labels)
         if round_index is START and not len(cut.picks):
             bound = f"max_{bounded_by}"
-            raise UserError(
-                f"budget.{bound}: found {getattr(config.budget, bound)}, which buys no first batch; expected more"
-            )
+            found = getattr(self._run.config.budget, bound)
+            raise UserError(f"budget.{bound}: found {found}, which buys no first batch; expected more")
         storage.write_table(self._run.directory(round_index, SELECTION), cut.picks)
         videos = len(cut.picks["video_id"].unique())
         return {"videos": videos, "frames": len(cut.picks), "bounded_by": bounded_by}
 
     def _cut_again(self, round_index: int | None) -> None:
         """Cuts a purchase that nobody has been asked for yet to a budget that was lowered since it was picked."""
-        stage, config = self._run.store.stage(round_index, "select"), self._run.config
-        if not stage.done or is_handed_out(config, self._run.store, round_index):
+        stage = self._run.store.stage(round_index, "select")
+        if not stage.done or is_handed_out(self._run.config, self._run.store, round_index):
             return
-        picks = storage.read_table(self._run.directory(round_index, SELECTION), SELECTION_SCHEMA)
-        kept = self._keep(round_index, Selection(picks), self._run.known(round_index))
-        if kept["frames"] < stage.summary()["frames"]:
-            stage.finish({**stage.summary(), **kept})
-            self._run.say(f"the budget was lowered: of a purchase that was picked, {kept['frames']} frames are bought")
+        picked = Selection(storage.read_table(self._run.directory(round_index, SELECTION), SELECTION_SCHEMA))
+        labels, before = self._run.known(round_index), stage.summary()
+        if len(self._cut(picked, labels)[0].picks) < before["frames"]:
+            kept = self._keep(round_index, picked, labels)
+            stage.finish({**before, **kept})
+            self._run.say(f"the budget was lowered: {kept['frames']} of {before['frames']} picked frames are bought")
 
     def _picked_nothing(self, round_index: int) -> bool:
         stage = self._run.store.stage(round_index, "select")
