@@ -297,10 +297,12 @@ def test_label_studio_says_what_was_looked_at(tmp_path: Path) -> None:
         ({"video": "/data/upload/3/v.mp4?cache=1"}, "data/upload/3/v"),
         ({"note": "Is he walking?", "video": "clips/a.mp4"}, "clips/a"),
         ({"video": "s3://bucket/x/y.mkv", "video_id": "what?"}, "what?"),
+        ({"video": "s3://bucket/x/y.mkv", "video_id": "z.mkv"}, "z"),
+        ({"video": "s3://bucket/x/y.mkv", "video_id": "z.mkv", "pool_classes": ["run"]}, "z.mkv"),  # our own export
         ({"note": "no video at all"}, "labels"),
     ],
 )
-def test_label_studio_names_the_video_by_its_address(tmp_path: Path, data: dict[str, str], name: str) -> None:
+def test_label_studio_names_the_video_by_its_address(tmp_path: Path, data: dict[str, object], name: str) -> None:
     (tmp_path / "labels.json").write_text(json.dumps({"data": data, "annotations": [{"result": []}]}))
     (video,) = read_label_studio(str(tmp_path / "labels.json")).videos
     assert video.video_id == name

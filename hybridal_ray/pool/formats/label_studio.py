@@ -143,7 +143,8 @@ def _video_of(task: Mapping[str, Any], location: str, number: int) -> str:
     data = task.get("data")
     values = data if isinstance(data, dict) else {}
     if values.get("video_id"):
-        return inner_path(str(values["video_id"]), location)
+        name = inner_path(str(values["video_id"]), location)
+        return name if CLASSES in values else without_suffix(name)
     paths = [_path_of(value) for value in values.values() if isinstance(value, str)]
     named = [path for path in paths if without_suffix(path) != path]
     if not named:
