@@ -8,7 +8,7 @@ was killed anywhere continues behind the last finished stage.
 
 import fcntl
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ from typing import IO, Any
 import pyarrow.fs as pafs
 import yaml
 
+from hybridal_ray.dotted_fields import leaves
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 
@@ -232,7 +233,7 @@ class RunStore:
         free_until: Mapping[str, Collection[str]],
     ) -> None:
         """Refuses what would falsify finished stages, and removes what unfinished ones have left of former values."""
-        before, after = dict(_leaves(old)), dict(_leaves(new))
+        before, after = dict(leaves(old)), dict(leaves(new))
         changed = [
             field
             for field in dict.fromkeys([*before, *after])
@@ -288,16 +289,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
-
-
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The fields of a nested configuration by dotted name; lists and empty mappings are leaves."""
-    for key, value in config.items():
-        field = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, prefix=f"{field}.")
-        else:
-            yield field, value
 
 
 def _is_free(field: str, free: Collection[str]) -> bool:

@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hybridal_ray.comparison.comparison_file import leaves, without
 from hybridal_ray.config import Config
+from hybridal_ray.dotted_fields import leaves, without
 from hybridal_ray.errors import UserError
 from hybridal_ray.labelling import asks_people
 from hybridal_ray.pool import storage

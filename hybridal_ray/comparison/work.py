@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
-from hybridal_ray.comparison.comparison_file import FULL, Comparison, leaves, without
+from hybridal_ray.comparison.comparison_file import FULL, Comparison
 from hybridal_ray.comparison.sharing import FirstRound, copy_first_round, is_begun_alike, share_first_rounds
 from hybridal_ray.config import FREE_FIELDS, OPTION_FIELDS, Config
+from hybridal_ray.dotted_fields import leaves, without
 from hybridal_ray.errors import UserError
 from hybridal_ray.loop import open_pool, run_loop
 from hybridal_ray.pool import storage

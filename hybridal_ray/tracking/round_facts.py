@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from hybridal_ray.dotted_fields import leaves
 from hybridal_ray.pool import storage
 from hybridal_ray.tracking.run_reader import (
     RoundRecord,
@@ -162,7 +163,7 @@ def flat_settings(configuration: Mapping[str, Any]) -> dict[str, str]:
 
     Lists stay one value.
     """
-    return {metric_name(name): str(value) for name, value in _leaves(configuration, "")}
+    return {metric_name(name): str(value) for name, value in leaves(configuration)}
 
 
 def metric_name(name: str) -> str:
@@ -173,14 +174,6 @@ def metric_name(name: str) -> str:
     """
     allowed = re.sub(r"[^\w\-. :/]", "_", name.replace("@", "_at_"), flags=re.ASCII)
     return "/".join(re.sub(r"^\.+", "_", part) or "_" for part in allowed.split("/"))[:_LONGEST_NAME].rstrip("/")
-
-
-def _leaves(configuration: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in configuration.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _points(values: Mapping[str, Any], step: int) -> Iterator[Point]:
