@@ -8,7 +8,7 @@ import os
 import pyarrow as pa
 
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool import storage
+from hybridal_ray.pool import storage, table_files
 from hybridal_ray.pool.round_tables import SELECTION_SCHEMA
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.selection.request import Selection, SelectionRequest
@@ -42,6 +42,6 @@ class Bought:
 
     def select(self, request: SelectionRequest) -> Selection:
         """The picks of all of them, in the order in which they were bought."""
-        picks = pa.concat_tables([storage.read_table(file, SELECTION_SCHEMA) for file in self._files])
+        picks = pa.concat_tables([table_files.read_table(file, SELECTION_SCHEMA) for file in self._files])
         rank = SELECTION_SCHEMA.get_field_index("rank")
         return Selection(picks.set_column(rank, SELECTION_SCHEMA.field(rank), pa.array(range(len(picks)), pa.int32())))

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
-from hybridal_ray.pool import storage
+from hybridal_ray.pool import table_files
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.selection.claus import Claus
 from hybridal_ray.selection.request import SelectionRequest
@@ -243,7 +243,7 @@ def _write_parts(scores: MadeScores, rows: int, folder: Path) -> dict[str, Any]:
         place = table.schema.get_field_index("profile")
         part = folder / f"part-{number:07d}.parquet"
         whole_rows = table.set_column(place, SCORES_SCHEMA.field("profile"), _lists(profiles))
-        storage.write_table(str(part), whole_rows)
+        table_files.write_table(str(part), whole_rows)
         whole += part.stat().st_size
         group = pq.read_metadata(part).row_group(0)
         for column in map(group.column, range(group.num_columns)):

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from hybridal_ray.chunk_plan import Chunk
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool import storage
+from hybridal_ray.pool import storage, table_files
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.storage_patience import may_pass, patiently
 
@@ -139,7 +139,7 @@ class Parts:
     def _write(self, chunk: Chunk, table: pa.Table, failed: Mapping[str, str]) -> ChunkReport:
         metadata = {FAILED_KEY: json.dumps(dict(failed), sort_keys=True)}
         table = table.replace_schema_metadata(metadata)
-        patiently(lambda: storage.write_table(self.location(chunk), table))
+        patiently(lambda: table_files.write_table(self.location(chunk), table))
         return ChunkReport(len(chunk.videos), chunk.frames, failed)
 
 
@@ -153,7 +153,7 @@ def part_files(directory: str) -> list[str]:
 
 def read_parts(directory: str, schema: pa.Schema) -> pa.Table:
     """All rows of a pass, part after part in the order of their names (empty when there is none)."""
-    parts = (storage.read_table(file).cast(schema) for file in part_files(directory))
+    parts = (table_files.read_table(file).cast(schema) for file in part_files(directory))
     return pa.concat_tables([schema.empty_table(), *parts])
 
 

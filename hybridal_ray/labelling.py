@@ -21,7 +21,7 @@ from hybridal_ray.oracles.cost_fit import fit_cost
 from hybridal_ray.oracles.faulty import AnnotatorFaults, in_pieces, with_faults
 from hybridal_ray.oracles.interface import ToolUnreachable, WaitingOracle
 from hybridal_ray.oracles.progress import Progress, progress_of
-from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool import ledger, storage, table_files
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA
 from hybridal_ray.pool.tables import Pool
 from hybridal_ray.registry import check_options, resolve
@@ -146,7 +146,7 @@ def label_purchase(
         return _ask_people(config, pool, store, say, patience, round_index)
     for_round, cost = for_round_of(round_index), plain(CostModel, config.oracle)
     annotator = resolve(config.oracle.name, ORACLES, field="oracle.name")(truth, cost, pool.looked_at)
-    picks = storage.read_table(storage.join(store.round_directory(round_index), SELECTION))
+    picks = table_files.read_table(storage.join(store.round_directory(round_index), SELECTION))
     labels = annotator.label(picks, for_round)
     parts = [labels] if config.oracle.faults is None else _as_a_person(labels, config, pool)
     for index, part in enumerate(parts):
@@ -211,7 +211,7 @@ def _request(config: Config, pool: Pool, store: RunStore, round_index: int | Non
     there = request_at(store, round_index)
     if there is not None:
         return there
-    picks = storage.read_table(storage.join(store.round_directory(round_index), SELECTION))
+    picks = table_files.read_table(storage.join(store.round_directory(round_index), SELECTION))
     return write_request(
         storage.join(store.round_directory(round_index), REQUEST),
         picks,
@@ -240,7 +240,7 @@ def _predictions(config: Config, pool: Pool, store: RunStore, round_index: int, 
             settings=plain(DetectionSettings, config.evaluation),
             plan=actor_plan(config),
         )
-    return storage.read_table(location, PREDICTIONS_SCHEMA) if picked else PREDICTIONS_SCHEMA.empty_table()
+    return table_files.read_table(location, PREDICTIONS_SCHEMA) if picked else PREDICTIONS_SCHEMA.empty_table()
 
 
 def _close(request: Request, labels: pa.Table, progress: Progress, store: RunStore) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hybridal_ray.detectors.checkpoint import load_detector
 from hybridal_ray.errors import UserError
 from hybridal_ray.labelling import SELECTION, Patience, expected_cost, is_handed_out, label_purchase
 from hybridal_ray.oracles.own_labels import begin_with_own_labels, own_labels
-from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool import ledger, table_files
 from hybridal_ray.pool.round_tables import SELECTION_SCHEMA
 from hybridal_ray.run_budget import RunBudget
 from hybridal_ray.run_stages import START, RunStages
@@ -151,7 +151,7 @@ class Purchases:
             bound = f"max_{bounded_by}"
             found = getattr(self._run.config.budget, bound)
             raise UserError(f"budget.{bound}: found {found}, which buys no first batch; expected more")
-        storage.write_table(self._run.directory(round_index, SELECTION), cut.picks)
+        table_files.write_table(self._run.directory(round_index, SELECTION), cut.picks)
         videos = len(cut.picks["video_id"].unique())
         return {"videos": videos, "frames": len(cut.picks), "bounded_by": bounded_by}
 
@@ -160,7 +160,7 @@ class Purchases:
         stage = self._run.store.stage(round_index, "select")
         if not stage.done or is_handed_out(self._run.config, self._run.store, round_index):
             return
-        picked = Selection(storage.read_table(self._run.directory(round_index, SELECTION), SELECTION_SCHEMA))
+        picked = Selection(table_files.read_table(self._run.directory(round_index, SELECTION), SELECTION_SCHEMA))
         labels, before = self._run.known(round_index), stage.summary()
         if len(self._cut(picked, labels)[0].picks) < before["frames"]:
             kept = self._keep(round_index, picked, labels)

@@ -14,7 +14,7 @@ from hybridal_ray.evaluation.conventions import CAPSNET, CONVENTIONS
 from hybridal_ray.evaluation.figures_table import FIGURES
 from hybridal_ray.labelling import expected_cost
 from hybridal_ray.oracles.cost import CostModel, spent_seconds
-from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool import ledger, storage, table_files
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Pool
 from hybridal_ray.registry import nearest
@@ -89,7 +89,7 @@ def mean_uncertainty(scores_dir: str) -> float | None:
     """
     total, frames = 0.0, 0
     for file in part_files(scores_dir):
-        profile = storage.read_table(file, pa.schema([SCORES_SCHEMA.field("profile")]))["profile"]
+        profile = table_files.read_table(file, pa.schema([SCORES_SCHEMA.field("profile")]))["profile"]
         values = pc.list_flatten(profile).cast(pa.float64())
         total += pc.sum(values, min_count=0).as_py()
         frames += len(values)

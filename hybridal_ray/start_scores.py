@@ -23,7 +23,7 @@ from hybridal_ray.config_values import (
 from hybridal_ray.detectors.checkpoint import save_detector
 from hybridal_ray.dispatch import PassSummary, Progress
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool import storage
+from hybridal_ray.pool import storage, table_files
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.scoring.appearance import describe_pool
@@ -172,7 +172,7 @@ def read_own_latents(location: str, videos: Sequence[Video], say: Callable[[str]
     Raises:
         UserError: The file is not as described; the message names it and the column.
     """
-    table = storage.read_table(location, OWN_LATENTS_SCHEMA)
+    table = table_files.read_table(location, OWN_LATENTS_SCHEMA)
     ids = pa.array([video.video_id for video in videos], pa.string())
     found = table.filter(pc.is_in(table["video_id"], ids))
     if len(found) == 0:

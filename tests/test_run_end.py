@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from small_pool import begin_run
 
-from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool import ledger, storage, table_files
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.run_end import decide_end, mean_uncertainty
 
@@ -41,6 +41,6 @@ def test_a_chunk_that_is_there_whole_and_split_counts_once(tmp_path: Path) -> No
     rows = [{"video_id": f"v{index}", "profile": profile} for index, profile in enumerate(([1.0, 2.0], [6.0]))]
     empty = dict.fromkeys(SCORES_SCHEMA.names)
     table = pa.Table.from_pylist([{**empty, **row} for row in rows], SCORES_SCHEMA)
-    storage.write_table(str(tmp_path / "part-00000.parquet"), table)
-    storage.write_table(str(tmp_path / "part-00000-0000.parquet"), table[:1])
+    table_files.write_table(str(tmp_path / "part-00000.parquet"), table)
+    table_files.write_table(str(tmp_path / "part-00000-0000.parquet"), table[:1])
     assert mean_uncertainty(str(tmp_path)) == 3.0

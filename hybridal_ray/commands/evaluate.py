@@ -198,22 +198,22 @@ def _tables(location: str, form: Format, truth: _Truth, numbering: _Numbering) -
 
 
 def _labelled_frames(location: str) -> dict[str, list[int]]:
-    from hybridal_ray.pool import storage
+    from hybridal_ray.pool import table_files
 
     schema = pa.schema([pa.field("video_id", pa.string()), pa.field("frame", pa.int32())])
     frames: dict[str, list[int]] = {}
-    for row in storage.read_table(location, schema).to_pylist():
+    for row in table_files.read_table(location, schema).to_pylist():
         frames.setdefault(row["video_id"], []).append(row["frame"])
     return frames
 
 
 def _clusters(location: str | None) -> dict[str, int] | None:
-    from hybridal_ray.pool import storage
+    from hybridal_ray.pool import table_files
     from hybridal_ray.pool.round_tables import CLUSTERS_SCHEMA
 
     if location is None:
         return None
-    return {row["video_id"]: row["cluster"] for row in storage.read_table(location, CLUSTERS_SCHEMA).to_pylist()}
+    return {row["video_id"]: row["cluster"] for row in table_files.read_table(location, CLUSTERS_SCHEMA).to_pylist()}
 
 
 def _draw(analysis: Mapping[str, Any], folder: str) -> None:

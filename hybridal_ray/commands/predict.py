@@ -159,10 +159,10 @@ def _render(
 ) -> list[str]:
     from hybridal_ray.detectors.checkpoint import load_detector
     from hybridal_ray.evaluation.rendering import render_video
-    from hybridal_ray.pool import storage
+    from hybridal_ray.pool import storage, table_files
     from hybridal_ray.pool.decoding import UnreadableVideo
 
-    table = storage.read_table(predictions)
+    table = table_files.read_table(predictions)
     number = load_detector(checkpoint).spec.num_classes
     classes = pool.classes if pool is not None else tuple(f"class {class_id}" for class_id in range(number))
     rendered = []

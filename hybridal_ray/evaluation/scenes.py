@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hybridal_ray.pool import storage
+from hybridal_ray.pool import storage, table_files
 
 Floats = npt.NDArray[np.float32]
 SCENES_SCHEMA = pa.schema(
@@ -41,11 +41,13 @@ def write_scenes(directory: str, clusters: Mapping[str, int]) -> None:
     """
     name = hashlib.blake2b("\n".join(sorted(clusters)).encode(), digest_size=8).hexdigest()
     rows = [{"video_id": video_id, "cluster": cluster} for video_id, cluster in sorted(clusters.items())]
-    storage.write_table(storage.join(directory, f"{name}.parquet"), pa.Table.from_pylist(rows, schema=SCENES_SCHEMA))
+    table_files.write_table(
+        storage.join(directory, f"{name}.parquet"), pa.Table.from_pylist(rows, schema=SCENES_SCHEMA)
+    )
 
 
 def read_scenes(directory: str) -> dict[str, int]:
     """The cluster of each video that `write_scenes` kept; empty where the detector was trained without centres."""
     files = storage.list_files(directory, suffix=".parquet")
-    rows = [row for file in files for row in storage.read_table(file, SCENES_SCHEMA).to_pylist()]
+    rows = [row for file in files for row in table_files.read_table(file, SCENES_SCHEMA).to_pylist()]
     return {row["video_id"]: row["cluster"] for row in rows}

@@ -11,7 +11,7 @@ from hybridal_ray.forecast.finished_stages import FinishedStage, latest_finished
 from hybridal_ray.forecast.purchase import ASSUMPTION, Purchase, after, planned, priced, unanswered
 from hybridal_ray.forecast.run_trial import Trial
 from hybridal_ray.labelling import SELECTION, expected_cost, goes_unmeasured, is_handed_out
-from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool import ledger, storage, table_files
 from hybridal_ray.pool.ledger import LabelCounts
 from hybridal_ray.pool.tables import Pool, Video
 from hybridal_ray.run_budget import RunBudget
@@ -102,7 +102,7 @@ def _purchases(
     if store.stage(before, "label").done:
         to_label = Purchase(0, 0, 0, 0.0, 0.0, picked=True)
     elif selected.done and selected.summary()["frames"]:
-        picks = unanswered(storage.read_table(storage.join(selected.directory, SELECTION)), labels)
+        picks = unanswered(table_files.read_table(storage.join(selected.directory, SELECTION)), labels)
         if not is_handed_out(config, store, before):
             picks = budget.cut(Selection(picks), labels, cost)[0].picks
         to_label = priced(picks, labels, cost, picked=True)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from hybridal_ray.errors import UserError
 from hybridal_ray.oracles.interface import AnswerRecord, Delivery, Rejected
 from hybridal_ray.oracles.label_studio_answers import delivery_of_export, is_label_studio
-from hybridal_ray.pool.storage import parquet_table
+from hybridal_ray.pool.table_files import parquet_table
 from hybridal_ray.pool.untrusted import read_bounded
 
 KIND = "files"

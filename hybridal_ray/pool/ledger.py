@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hybridal_ray.pool import storage
+from hybridal_ray.pool import storage, table_files
 
 BOX_TYPE = pa.struct(
     [
@@ -80,7 +80,7 @@ def append(root: str, name: str, labels: pa.Table) -> None:
         name: Name of the purchase, such as ``round-003``; files are read in the order of their names.
         labels: Table of `LABELS_SCHEMA`.
     """
-    storage.write_table(storage.join(root, "labels", f"{name}.parquet"), labels.cast(LABELS_SCHEMA))
+    table_files.write_table(storage.join(root, "labels", f"{name}.parquet"), labels.cast(LABELS_SCHEMA))
 
 
 def parts(root: str) -> list[str]:
@@ -100,7 +100,9 @@ def read(root: str, only: Sequence[str] | None = None) -> pa.Table:
         UserError: A file of the ledger is damaged; the message names it and the column.
     """
     files = [storage.join(root, "labels", name) for name in (parts(root) if only is None else only)]
-    return pa.concat_tables([LABELS_SCHEMA.empty_table(), *(storage.read_table(file, LABELS_SCHEMA) for file in files)])
+    return pa.concat_tables(
+        [LABELS_SCHEMA.empty_table(), *(table_files.read_table(file, LABELS_SCHEMA) for file in files)]
+    )
 
 
 def labels_of_tubes(tubes: pa.Table, empty_frames: pa.Table | None = None) -> pa.Table:

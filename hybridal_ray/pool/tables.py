@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool import storage
+from hybridal_ray.pool import storage, table_files
 from hybridal_ray.pool.identity import content_hash
 from hybridal_ray.pool.table_checks import FORMAT_VERSION, check_description, check_frames, check_tubes, check_videos
 
@@ -161,12 +161,12 @@ class Pool:
 def save_pool(pool: Pool) -> None:
     """Writes a pool to its root, ``pool.json`` last, so that a half-written pool is never taken for one."""
     forget_pool(pool.root)
-    storage.write_table(storage.join(pool.root, "videos.parquet"), pool.videos.cast(VIDEOS_SCHEMA))
-    storage.write_table(storage.join(pool.root, "tubes.parquet"), pool.tubes.cast(TUBES_SCHEMA))
+    table_files.write_table(storage.join(pool.root, "videos.parquet"), pool.videos.cast(VIDEOS_SCHEMA))
+    table_files.write_table(storage.join(pool.root, "tubes.parquet"), pool.tubes.cast(TUBES_SCHEMA))
     description: dict[str, Any] = {"format_version": FORMAT_VERSION, "name": pool.name, "classes": list(pool.classes)}
     if pool.looked_at is not None:
         frames = pool.looked_at.cast(LABELLED_FRAMES_SCHEMA)
-        storage.write_table(storage.join(pool.root, "labelled_frames.parquet"), frames)
+        table_files.write_table(storage.join(pool.root, "labelled_frames.parquet"), frames)
         description["labelled_frames"] = True
     storage.write_json(storage.join(pool.root, "pool.json"), description)
 
@@ -196,7 +196,7 @@ def load_pool(root: str) -> Pool:
         root=root,
         name=description["name"],
         classes=tuple(description["classes"]),
-        videos=storage.read_table(storage.join(root, "videos.parquet"), VIDEOS_SCHEMA),
+        videos=table_files.read_table(storage.join(root, "videos.parquet"), VIDEOS_SCHEMA),
         tubes=load_tubes(root),
         looked_at=_read_looked_at(root) if description.get("labelled_frames") else None,
     )
@@ -225,9 +225,9 @@ def load_tubes(root: str, columns: Sequence[str] = TUBES_SCHEMA.names) -> pa.Tab
     fields = [
         TUBES_SCHEMA.field(name).with_type(of_ids) if name in ids else TUBES_SCHEMA.field(name) for name in columns
     ]
-    table = storage.read_table(storage.join(root, "tubes.parquet"), pa.schema(fields), encoded=ids)
+    table = table_files.read_table(storage.join(root, "tubes.parquet"), pa.schema(fields), encoded=ids)
     return table.unify_dictionaries()
 
 
 def _read_looked_at(root: str) -> pa.Table:
-    return storage.read_table(storage.join(root, "labelled_frames.parquet"), LABELLED_FRAMES_SCHEMA)
+    return table_files.read_table(storage.join(root, "labelled_frames.parquet"), LABELLED_FRAMES_SCHEMA)

@@ -17,7 +17,7 @@ import yaml
 
 from hybridal_ray.chunks import part_files
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool import ledger, storage, table_files
 from hybridal_ray.pool.round_tables import CLUSTERS_SCHEMA, PREDICTIONS_SCHEMA, SCORES_SCHEMA, SELECTION_SCHEMA
 from hybridal_ray.pool.tables import Pool
 
@@ -225,14 +225,14 @@ def _read_json_if(written: bool, location: str) -> Any:
 
 
 def _read_if_there(location: str, schema: pa.Schema) -> pa.Table | None:
-    return storage.read_table(location, schema) if storage.exists(location) else None
+    return table_files.read_table(location, schema) if storage.exists(location) else None
 
 
 def _parts(run_root: str, round_index: int, stage: str, folder: str, schema: pa.Schema) -> Iterator[pa.Table]:
     """The part files of a stage one after the other, none before it is done."""
     if stage_is_done(run_root, round_index, stage):
         for file in part_files(storage.join(round_directory(run_root, round_index), folder)):
-            yield storage.read_table(file, schema)
+            yield table_files.read_table(file, schema)
 
 
 def _sample(latents: pa.Table, first: Collection[str], most: int) -> pa.Table:

@@ -9,7 +9,7 @@ from bought import Bought
 from small_pool import begin_run
 
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool import storage
+from hybridal_ray.pool import storage, table_files
 from hybridal_ray.pool.round_tables import SELECTION_SCHEMA
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.selection.request import SelectionRequest
@@ -30,7 +30,7 @@ def run(tmp_path: Path) -> str:
     ]
     for round_index, picks in bought:
         table = pa.Table.from_pylist(picks, SELECTION_SCHEMA)
-        storage.write_table(storage.join(store.round_directory(round_index), "selection.parquet"), table)
+        table_files.write_table(storage.join(store.round_directory(round_index), "selection.parquet"), table)
     return store.root
 
 

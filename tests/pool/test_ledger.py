@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool import ledger, table_files
 
 BOXES = st.fixed_dictionaries(
     {
@@ -95,6 +95,6 @@ def test_no_purchase_is_an_empty_ledger(tmp_path: Path) -> None:
 
 def test_a_damaged_purchase_names_file_and_column(tmp_path: Path) -> None:
     bought([[row_of(0, [])]], str(tmp_path))
-    storage.write_table(f"{tmp_path}/labels/round-001.parquet", pa.table({"video_id": ["a"], "frame": [1]}))
+    table_files.write_table(f"{tmp_path}/labels/round-001.parquet", pa.table({"video_id": ["a"], "frame": [1]}))
     with pytest.raises(UserError, match=r"round-001\.parquet: column 'round' is missing"):
         ledger.read(str(tmp_path))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool import storage
+from hybridal_ray.pool import storage, table_files
 from hybridal_ray.pool.tables import (
     LABELLED_FRAMES_SCHEMA,
     TUBES_SCHEMA,
@@ -213,7 +213,7 @@ def test_a_wrong_box_names_file_and_field(tmp_path: Path, row: dict, field: str)
 def test_a_missing_column_is_named(tmp_path: Path, name: str) -> None:
     save_pool(small_pool(str(tmp_path)))
     location = f"{tmp_path}/{name}.parquet"
-    storage.write_table(location, storage.read_table(location).drop_columns(["video_id"]))
+    table_files.write_table(location, table_files.read_table(location).drop_columns(["video_id"]))
     with pytest.raises(UserError, match=rf"{name}\.parquet: column 'video_id' is missing"):
         load_pool(str(tmp_path))
 

@@ -4,9 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,7 +137,7 @@ def test_list_files_gives_files_by_name_and_no_folders(tmp_path: Path) -> None:
     assert storage.list_files(f"{root}/absent") == []
 
 
-@pytest.mark.parametrize("read", [storage.read_bytes, storage.read_json, storage.read_table])
+@pytest.mark.parametrize("read", [storage.read_bytes, storage.read_json])
 def test_what_cannot_be_read_is_named(tmp_path: Path, read: object) -> None:
     assert callable(read)
     with pytest.raises(UserError, match="absent: no such file"):
@@ -152,80 +150,12 @@ def test_malformed_content_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"\xff{")
     with pytest.raises(UserError, match=r"file: not valid JSON"):
         storage.read_json(str(tmp_path / "file"))
-    with pytest.raises(UserError, match=r"file: not a readable Parquet file"):
-        storage.read_table(str(tmp_path / "file"))
 
 
 def test_equal_json_is_equal_bytes(tmp_path: Path) -> None:
     storage.write_json(str(tmp_path / "one"), {"a": 1, "b": 2})
     storage.write_json(str(tmp_path / "two"), {"b": 2, "a": 1})
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-
-
-SCHEMA = pa.schema([pa.field("name", pa.string(), nullable=False), pa.field("count", pa.int32(), nullable=False)])
-
-
-def test_a_table_is_read_under_its_schema(tmp_path: Path) -> None:
-    location = str(tmp_path / "table.parquet")
-    storage.write_table(location, pa.table({"extra": [0.5], "count": pa.array([3], pa.int64()), "name": ["a"]}))
-    table = storage.read_table(location, SCHEMA)
-    assert table.schema == SCHEMA
-    assert table.to_pylist() == [{"name": "a", "count": 3}]
-    assert storage.read_table(location).column_names == ["extra", "count", "name"]
-
-
-@pytest.mark.parametrize(
-    ("columns", "column"),
-    [
-        ({"name": ["a"]}, "count"),
-        ({"name": ["a"], "count": [1.5]}, "count"),
-        ({"name": [None], "count": [1]}, "name"),
-        ({"name": [["a"]], "count": [1]}, "name"),
-    ],
-)
-def test_a_table_of_another_schema_names_the_column(tmp_path: Path, columns: dict, column: str) -> None:
-    location = str(tmp_path / "table.parquet")
-    storage.write_table(location, pa.table(columns))
-    with pytest.raises(UserError, match=rf"table\.parquet: column '{column}'"):
-        storage.read_table(location, SCHEMA)
-
-
-ENCODED = pa.schema(
-    [pa.field("name", pa.dictionary(pa.int32(), pa.string()), nullable=False), pa.field("count", pa.int32())]
-)
-
-
-@pytest.mark.parametrize("names", [[1], [1.5], [["a"]], [{"a": "x"}], [None], None])
-def test_a_column_that_is_no_text_to_be_held_once_is_named(tmp_path: Path, names: list | None) -> None:
-    location = str(tmp_path / "table.parquet")
-    storage.write_table(location, pa.table({"count": [1]} | ({} if names is None else {"name": names})))
-    with pytest.raises(UserError, match=r"table\.parquet: column 'name'"):
-        storage.read_table(location, ENCODED, encoded=["name"])
-
-
-@pytest.mark.parametrize("schema", [SCHEMA, None])
-def test_a_column_that_is_there_twice_is_named(tmp_path: Path, schema: pa.Schema | None) -> None:
-    location = str(tmp_path / "table.parquet")
-    columns = [pa.array(["a"]), pa.array([1]), pa.array([2])]
-    pq.write_table(pa.Table.from_arrays(columns, ["name", "count", "count"]), location)
-    with pytest.raises(UserError, match=r"table\.parquet: column 'count' is there 2 times, expected once"):
-        storage.read_table(location, schema)
-
-
-def test_no_other_thread_reads_a_table_whose_bytes_are_pythons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One aborts an interpreter that ends while it lets go of them: seldom enough that no exit code shows it."""
-    location = str(tmp_path / "table.parquet")
-    storage.write_table(location, pa.table({"name": ["a"], "count": [1]}))
-    read, threads = pq.ParquetFile.read, []
-
-    def watched(file: pq.ParquetFile, **how: object) -> pa.Table:
-        threads.append(how.get("use_threads", True))
-        return read(file, **how)
-
-    monkeypatch.setattr(pq.ParquetDataset, "__init__", lambda *_, **__: pytest.fail("a scanner was made"))
-    monkeypatch.setattr(pq.ParquetFile, "read", watched)
-    assert storage.read_table(location).num_rows == storage.read_table(location, SCHEMA).num_rows == 1
-    assert threads == [False, False]
 
 
 def test_files_below_are_found_at_any_depth(tmp_path: Path) -> None:
@@ -246,26 +176,6 @@ def test_a_file_written_beside_its_place_is_published_whole(tmp_path: Path) -> N
     assert not partial.exists()
     with pytest.raises(UserError, match=r"clusters\.parquet: cannot be written: .*No such file"):
         storage.publish(str(partial), str(target))
-
-
-def test_only_vectors_are_written_without_a_dictionary(tmp_path: Path) -> None:
-    location = str(tmp_path / "table.parquet")
-    table = pa.table(
-        {
-            "name": ["a", "a"],
-            "latent": pa.array([[0.5, 0.25], None], pa.list_(pa.float32())),
-            "frames": pa.array([[1, 1], []], pa.list_(pa.int32())),
-            "boxes": [[{"x": 1.0, "mask": "m"}], [{"x": 1.0, "mask": "m"}]],
-        }
-    )
-    storage.write_table(location, table)
-    row_group = pq.ParquetFile(location).metadata.row_group(0)
-    columns = [row_group.column(index) for index in range(row_group.num_columns)]
-    with_dictionary = {column.path_in_schema for column in columns if column.has_dictionary_page}
-    leaves = {"name", "frames.list.element", "boxes.list.element.x", "boxes.list.element.mask"}
-    assert with_dictionary == leaves
-    assert {column.path_in_schema for column in columns} - with_dictionary == {"latent.list.element"}
-    assert storage.read_table(location).equals(table)
 
 
 def test_a_name_that_is_not_utf_8_is_told(tmp_path: Path) -> None:

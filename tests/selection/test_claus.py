@@ -17,7 +17,7 @@ from made_up_pools import RELAXED, make_request, make_video, requests, score_row
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.round_tables import CLUSTERS_SCHEMA, SCORES_SCHEMA
-from hybridal_ray.pool.storage import read_table
+from hybridal_ray.pool.table_files import read_table
 from hybridal_ray.selection.claus import Claus
 from hybridal_ray.selection.request import SelectionRequest
 from hybridal_ray.selection.score_batches import ScoreTable

@@ -6,7 +6,7 @@ import pytest
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.round_tables import CLUSTERS_SCHEMA
-from hybridal_ray.pool.storage import read_table
+from hybridal_ray.pool.table_files import read_table
 from hybridal_ray.selection.cluster_file import BYTES_PER_VIDEO, cluster_rows
 
 IDS = ["d", "a", "e", "c", "b"]

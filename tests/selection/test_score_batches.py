@@ -8,7 +8,8 @@ from made_up_pools import RELAXED, score_row
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
-from hybridal_ray.pool.storage import write_bytes, write_table
+from hybridal_ray.pool.storage import write_bytes
+from hybridal_ray.pool.table_files import write_table
 from hybridal_ray.selection.score_batches import ScoreParts, ScoreTable, cut_anew
 
 ROWS = [

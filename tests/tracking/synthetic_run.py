@@ -11,7 +11,7 @@ import torch
 from hybridal_ray.detectors.building import build_detector
 from hybridal_ray.detectors.checkpoint import save_detector
 from hybridal_ray.detectors.interface import DetectorSpec
-from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool import ledger, storage, table_files
 from hybridal_ray.pool.round_tables import CLUSTERS_SCHEMA, PREDICTIONS_SCHEMA, SCORES_SCHEMA, SELECTION_SCHEMA
 from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, save_pool
 
@@ -140,7 +140,7 @@ def finish_evaluate(root: Path, pool: Pool, index: int) -> None:
         for row in pool.tubes_of(test).to_pylist()
     ]
     table = pa.Table.from_pylist(predictions, PREDICTIONS_SCHEMA)
-    storage.write_table(_in_round(root, index, "evaluate/predictions/part-00000.parquet"), table)
+    table_files.write_table(_in_round(root, index, "evaluate/predictions/part-00000.parquet"), table)
     storage.write_json(_in_round(root, index, "evaluate/metrics.json"), metrics)
     _finish(root, index, "evaluate", {"seconds": 3.5})
 
@@ -154,13 +154,15 @@ def finish_select(root: Path, pool: Pool, index: int, *, clusters: int, videos_a
     scores = [_score_row(video.video_id, middles[cluster_of[video.video_id]], generator) for video in videos]
     scores[-1] = {"video_id": videos[-1].video_id, "error": "cannot be decoded"}
     table = pa.Table.from_pylist(scores, SCORES_SCHEMA)
-    storage.write_table(_in_round(root, index, "scores/part-00000.parquet"), table)
+    table_files.write_table(_in_round(root, index, "scores/part-00000.parquet"), table)
     _finish(root, index, "score", {"seconds": 5.5, "failed": 1})
     unlabelled = scores[videos_a_round * (index + 1) : -1]
     selection = _selection_rows(unlabelled[: 2 * clusters], cluster_of)
-    storage.write_table(_in_round(root, index, "selection.parquet"), pa.Table.from_pylist(selection, SELECTION_SCHEMA))
+    table_files.write_table(
+        _in_round(root, index, "selection.parquet"), pa.Table.from_pylist(selection, SELECTION_SCHEMA)
+    )
     assigned = [{"video_id": video_id, "cluster": cluster} for video_id, cluster in cluster_of.items()]
-    storage.write_table(_in_round(root, index, "clusters.parquet"), pa.Table.from_pylist(assigned, CLUSTERS_SCHEMA))
+    table_files.write_table(_in_round(root, index, "clusters.parquet"), pa.Table.from_pylist(assigned, CLUSTERS_SCHEMA))
     _finish(root, index, "select", {"seconds": 0.5})
 
 

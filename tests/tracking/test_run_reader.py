@@ -8,7 +8,7 @@ import pytest
 from synthetic_run import FRAMES, LATENT, buy
 
 from hybridal_ray.errors import UserError
-from hybridal_ray.pool import ledger, storage
+from hybridal_ray.pool import ledger, table_files
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Pool
 from hybridal_ray.tracking.run_reader import (
@@ -85,7 +85,7 @@ def write_scores(run: Path, latents: dict[str, list[float]], videos_in_part: int
     rows = [{**dict.fromkeys(SCORES_SCHEMA.names), "video_id": name, "latent": of} for name, of in latents.items()]
     for start in range(0, len(rows), videos_in_part):
         table = pa.Table.from_pylist(rows[start : start + videos_in_part], SCORES_SCHEMA)
-        storage.write_table(str(folder / f"part-{start:05d}.parquet"), table)
+        table_files.write_table(str(folder / f"part-{start:05d}.parquet"), table)
 
 
 def test_of_many_latents_the_picked_and_a_sample_are_read_however_they_are_cut(run: Path) -> None:
