@@ -90,7 +90,7 @@ def second_request(run: str, first: SelectionRequest, scores: ScoreBatches, coun
     bought = ledger.read(run)
     return dataclasses.replace(
         first,
-        labelled=ledger.labelled_frames(bought.filter(bought["round"].to_numpy() == 0)),
+        labelled=ledger.answered_frames(bought.filter(bought["round"].to_numpy() == 0)),
         scores=scores,
         centres=load_detector(str(Path(run) / "rounds/000/train/checkpoint")).centres,
         num_videos=count,

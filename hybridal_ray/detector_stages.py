@@ -96,7 +96,7 @@ class DetectorStages:
             scoring, tell = config.scoring, self._run.now_and_then(f"round {round_index}: score")
             summary = score_pool(
                 seeded_part(self._run.videos, scoring.pool_fraction, run_seed=config.seed, round_index=round_index),
-                ledger.labelled_frames(self._run.labels(round_index)),
+                ledger.answered_frames(self._run.labels(round_index)),
                 self._run.checkpoint(round_index),
                 self._run.directory(round_index, "scores"),
                 settings=uncertainty_settings(config, measure_of(strategy)),

@@ -126,7 +126,8 @@ class Purchases:
         left.append(self._run.frames_left(labels))
         return SelectionRequest(
             videos=self._run.videos,
-            labelled=ledger.labelled_frames(labels),
+            labelled=ledger.answered_frames(ledger.labelled_rows(labels)),
+            answered=ledger.answered_frames(labels),
             scores=scores,
             centres=centres,
             num_videos=num_videos,

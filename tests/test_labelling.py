@@ -185,9 +185,9 @@ def test_a_purchase_goes_by_all_that_was_answered_when_it_was_begun(tmp_path: Pa
     assert stages.frames_left(stages.labels(0)) == 2
     assert stages.frames_left(stages.known(0)) == 1
     run.bring(of(8, BOX))
-    assert ledger.labelled_frames(stages.known(0)) == {"v0": (2, 5)}  # by a job that goes on with the same purchase
+    assert ledger.answered_frames(stages.known(0)) == {"v0": (2, 5)}  # by a job that goes on with the same purchase
     assert stages.frames_left(stages.known(0, anew=True)) == 0
-    assert ledger.labelled_frames(stages.labels(0)) == {"v0": (2,)}  # what it was trained on
+    assert ledger.answered_frames(stages.labels(0)) == {"v0": (2,)}  # what it was trained on
 
 
 def test_a_split_without_labels_is_not_measured_where_people_are_asked(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def priced(picks: pa.Table, labels: pa.Table, cost: CostModel, *, picked: bool) 
 
 def unanswered(picks: pa.Table, labels: pa.Table) -> pa.Table:
     """The picks (`SELECTION_SCHEMA`) that no label (`LABELS_SCHEMA`) answers yet."""
-    known = ledger.labelled_frames(labels)
+    known = ledger.answered_frames(labels)
     places = zip(picks["video_id"].to_pylist(), picks["frame"].to_pylist(), strict=True)
     return picks.filter(pa.array([frame not in known.get(video_id, ()) for video_id, frame in places], pa.bool_()))
 

@@ -176,10 +176,11 @@ def label_counts(labels: pa.Table) -> LabelCounts:
     return LabelCounts(len(by_video), sum(map(len, by_video.values())))
 
 
-def labelled_frames(labels: pa.Table) -> dict[str, tuple[int, ...]]:
-    """Which frames are answered, by video, ascending: all that scoring and selection may know of labels.
+def answered_frames(labels: pa.Table) -> dict[str, tuple[int, ...]]:
+    """Which frames are answered, by video, ascending.
 
-    Those that cannot be told are among them, since nobody is to be asked twice; `labels_by_video` leaves them out.
+    Of a whole ledger, those that cannot be told are among them, since nobody is to be asked twice; of `labelled_rows`
+    they are the labelled ones. Scoring and selection may know no more of labels.
     """
     frames: dict[str, set[int]] = {}
     for video_id, frame in zip(labels["video_id"].to_pylist(), labels["frame"].to_pylist(), strict=True):

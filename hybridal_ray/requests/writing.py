@@ -70,7 +70,7 @@ def write_request(
         known[row["video_id"]].append(row)
     proposals = None if predictions is None else _proposals(_rows_of(predictions, picks), pool.classes, min_score)
     picked = picks.sort_by("rank").to_pylist()
-    lost = _answered(picked, ledger.labelled_frames(_rows_of(labels, picks)), identity)
+    lost = _answered(picked, ledger.answered_frames(_rows_of(labels, picks)), identity)
     ordered = [pick for pick in picked if task_name(identity, pick["rank"]) not in lost]
     twice = set(asked_twice(len(ordered), overlap))
     shots = {

@@ -1,5 +1,6 @@
 """How many videos each cluster, and each kind of video, is given of a round's budget."""
 
+import heapq
 import math
 from collections.abc import Sequence
 from fractions import Fraction
@@ -28,6 +29,29 @@ def proportional_shares(budget: int, sizes: Sequence[int], capacities: Sequence[
     by_remainder = sorted(range(len(quotas)), key=lambda cluster: shares[cluster] - quotas[cluster])
     for cluster in by_remainder[:left_over]:
         shares[cluster] += 1
+    return shares
+
+
+def even_shares(budget: int, held: Sequence[int], capacities: Sequence[int]) -> list[int]:
+    """Shares a budget out so that all come to hold the same number, as far as they can.
+
+    Args:
+        budget: Frames to share out, 0 or more.
+        held: (V,), frames that each video has already.
+        capacities: (V,), frames that each can still take.
+
+    Returns:
+        (V,), whole shares whose sum is the lesser of the budget and the capacities' sum: each frame goes to a video
+        that holds the fewest by then, of those to the first.
+    """
+    shares = [0] * len(held)
+    poorest = [(count, index) for index, count in enumerate(held) if capacities[index]]
+    heapq.heapify(poorest)
+    for _ in range(min(budget, sum(capacities))):
+        count, index = heapq.heappop(poorest)
+        shares[index] += 1
+        if shares[index] < capacities[index]:
+            heapq.heappush(poorest, (count + 1, index))
     return shares
 
 

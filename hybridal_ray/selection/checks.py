@@ -8,7 +8,7 @@ from hybridal_ray.selection.request import Selection, SelectionRequest, Strategy
 
 
 def check_selection(name: str, strategy: Strategy, selection: Selection, request: SelectionRequest) -> None:
-    """Refuses a selection that picks what is labelled already, not there, or over budget.
+    """Refuses a selection that picks what is answered already, not there, or over budget.
 
     Raises:
         UserError: It does; the message names the strategy.
@@ -53,11 +53,11 @@ def _unfit_frame(selection: Selection, request: SelectionRequest) -> str | None:
     picks = selection.picks
     wanted = set(picks["video_id"].to_pylist())
     num_frames = {video.video_id: video.num_frames for video in request.videos if video.video_id in wanted}
-    taken = {(video_id, frame) for video_id, frames in request.labelled.items() for frame in frames}
+    taken = {(video_id, frame) for video_id in wanted for frame in request.taken_in(video_id)}
     for video_id, frame in zip(picks["video_id"].to_pylist(), picks["frame"].to_pylist(), strict=True):
         if not 0 <= frame < num_frames.get(video_id, 0):
             return f"picked frame {frame} of video {video_id!r}, which is not in the pool"
         if (video_id, frame) in taken:
-            return f"picked frame {frame} of video {video_id!r} twice, or though it is labelled already"
+            return f"picked frame {frame} of video {video_id!r} twice, or though it is answered already"
         taken.add((video_id, frame))
     return None

@@ -17,7 +17,7 @@ from hybridal_ray.selection.clustering import assign_to_centres
 from hybridal_ray.selection.combined import FrameView
 from hybridal_ray.selection.frame_rules import frame_rule
 from hybridal_ray.selection.latents import ROWS_AT_ONCE, latent_matrix, with_latent
-from hybridal_ray.selection.pool_rows import labelled_flags, refuse_not_numbers
+from hybridal_ray.selection.pool_rows import answered_flags, labelled_flags, refuse_not_numbers
 from hybridal_ray.selection.purchase import PickedVideo, interleave, purchase
 from hybridal_ray.selection.request import Selection, SelectionRequest
 from hybridal_ray.selection.score_batches import ScoreBatches
@@ -37,7 +37,8 @@ class Claus:
     than those of scoring need the length of every video.
 
     Args:
-        clusters: K of k-means over the pool; None takes the centres of the detector, or 5 clusters where it has none.
+        clusters: K of k-means over the pool; None takes the centres of the detector, or as many clusters
+            as the configuration names where it has none.
         restarts: Runs of k-means, of which the best counts.
         frames: Which frames of each video, by the name of a rule or a dotted path: ``scored`` are the paper's.
 
@@ -121,7 +122,7 @@ def _sort_into_strata(
         told.add(scored["video_id"], nearest)
         rows = scored.select(to_buy)
         revisited = labelled_flags(rows["video_id"], request.labelled)
-        for_sale = _for_sale(rows, revisited, view)
+        for_sale = _for_sale(rows, request, view)
         for stratum in strata:
             here = nearest == stratum.cluster
             stratum.size += int(here.sum())
@@ -130,13 +131,13 @@ def _sort_into_strata(
     return strata
 
 
-def _for_sale(rows: pa.Table, revisited: npt.NDArray[np.bool_], view: FrameView) -> npt.NDArray[np.bool_]:
-    """Which videos (V,) have a score and a frame that can be bought; a new one has, unless scoring took none."""
+def _for_sale(rows: pa.Table, request: SelectionRequest, view: FrameView) -> npt.NDArray[np.bool_]:
+    """Which videos (V,) have a score and a frame to buy; one without an answer has, unless scoring took none."""
     refuse_not_numbers(rows)
     for_sale = pc.is_valid(rows["video_score"]).to_numpy()
     if "frames" in rows.column_names:
         for_sale = for_sale & (pc.fill_null(pc.list_value_length(rows["frames"]), 0).to_numpy() > 0)
-    for index in np.flatnonzero(for_sale & revisited):
+    for index in np.flatnonzero(for_sale & answered_flags(rows["video_id"], request)):
         row = rows.slice(index, 1).to_pylist()[0]
         for_sale[index] = view.any_in(row["video_id"], row)
     return for_sale

@@ -33,7 +33,8 @@ class ClusterVideos:
     where the checkpoint holds no centres.
 
     Args:
-        clusters: K of k-means over the pool; None takes the centres of the detector, or 5 clusters where it has none.
+        clusters: K of k-means over the pool; None takes the centres of the detector, or as many clusters
+            as the configuration names where it has none.
         restarts: Runs of k-means, of which the best counts.
         inside: Who is taken in a cluster: ``uncertainty`` or ``random``.
         balance_classes: Takes turns between predicted classes inside a cluster, see `balanced_order`; needs

@@ -55,10 +55,13 @@ class Combined:
         rows: Mapping[str, Mapping[str, Any]] = {}
         if self.needs_scores and request.scores is not None:
             rows = rows_by_id(request.scores, video_ids, ["video_score", *self.frames.columns])
-        return [
-            view.picked(video_id, rows.get(video_id, {}), request.frames_per_video, cluster)
-            for video_id, (_, cluster) in zip(video_ids, chosen, strict=True)
-        ]
+        picked, frames = [], 0
+        for video_id, (_, cluster) in zip(video_ids, chosen, strict=True):
+            if self.budget_in_frames and frames >= frame_budget(request):
+                break  # as many videos are chosen as the budget has frames, and few of them fit
+            picked.append(view.picked(video_id, rows.get(video_id, {}), request.frames_per_video, cluster))
+            frames += len(picked[-1].frames)
+        return picked
 
 
 class FrameView:
@@ -66,7 +69,7 @@ class FrameView:
 
     Args:
         rule: The rule.
-        request: Of it, the videos, their labelled frames and the seed.
+        request: Of it, the videos, their answered frames and the seed.
 
     Attributes:
         columns: Of `SCORES_SCHEMA`, those that the rule reads.
@@ -75,14 +78,13 @@ class FrameView:
     def __init__(self, rule: FrameRule, request: SelectionRequest) -> None:
         self.columns = rule.columns
         self._rule = rule
-        self._labelled = request.labelled
-        self._seed = request.seed
+        self._request = request
         self._lengths = {video.video_id: video.num_frames for video in request.videos} if rule.needs_videos else {}
 
     def picked(self, video_id: str, row: Mapping[str, Any], count: int, cluster: int | None = None) -> PickedVideo:
         """At most `count` frames of a video, of which `row` holds the scores that the rule reads."""
-        video = OpenVideo(video_id, self._lengths.get(video_id, 0), self._labelled.get(video_id, ()), row)
-        found = self._rule.choose(video, count, self._seed)
+        video = OpenVideo(video_id, self._lengths.get(video_id, 0), self._request.taken_in(video_id), row)
+        found = self._rule.choose(video, count, self._request.seed)
         return PickedVideo(
             video_id, found.frames, found.uncertainties, found.penalties, row.get("video_score"), cluster
         )

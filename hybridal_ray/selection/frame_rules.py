@@ -22,7 +22,7 @@ class ScoredFrames:
 
     def choose(self, video: OpenVideo, count: int, seed: int) -> VideoFrames:
         """Takes them in the order in which scoring did."""
-        taken, row = set(video.labelled), video.scores
+        taken, row = set(video.answered), video.scores
         free = [index for index, frame in enumerate(row["frames"]) if frame not in taken][:count]
         return VideoFrames(*([row[column][index] for index in free] for column in self.columns))
 
@@ -40,13 +40,13 @@ class UncertainFrames:
     def choose(self, video: OpenVideo, count: int, seed: int) -> VideoFrames:
         """Takes them by descending uncertainty, ties to the earlier frame."""
         profile = np.asarray(video.scores["profile"], dtype=np.float64)
-        free = _free(len(profile), video.labelled)
+        free = _free(len(profile), video.answered)
         best = free[np.lexsort((free, -profile[free]))][:count]
         return VideoFrames(best.tolist(), profile[best].tolist())
 
 
 class EquidistantFrames:
-    """Frames at equal distances among those that are not labelled: the n-th is the middle of the n-th equal part.
+    """Frames at equal distances among those that are not answered: the n-th is the middle of the n-th equal part.
 
     Cost: none.
     """
@@ -57,7 +57,7 @@ class EquidistantFrames:
 
     def choose(self, video: OpenVideo, count: int, seed: int) -> VideoFrames:
         """Takes them from the beginning to the end."""
-        free = _free(video.num_frames, video.labelled)
+        free = _free(video.num_frames, video.answered)
         count = min(count, len(free))
         return VideoFrames([int(free[(2 * index + 1) * len(free) // (2 * count)]) for index in range(count)])
 
@@ -73,7 +73,7 @@ class RandomFrames:
         """Draws them."""
         name = hashlib.blake2b(video.video_id.encode(), digest_size=8).digest()
         rng = np.random.default_rng([seed, int.from_bytes(name, "little")])
-        return VideoFrames(rng.permutation(_free(video.num_frames, video.labelled))[:count].tolist())
+        return VideoFrames(rng.permutation(_free(video.num_frames, video.answered))[:count].tolist())
 
 
 class AllFrames:
@@ -85,7 +85,7 @@ class AllFrames:
 
     def choose(self, video: OpenVideo, count: int, seed: int) -> VideoFrames:
         """Takes them in order."""
-        return VideoFrames(_free(video.num_frames, video.labelled)[:count].tolist())
+        return VideoFrames(_free(video.num_frames, video.answered)[:count].tolist())
 
 
 FRAME_RULES: Mapping[str, Callable[[], FrameRule]] = {
@@ -107,6 +107,6 @@ def frame_rule(name: str) -> FrameRule:
     return built
 
 
-def _free(num_frames: int, labelled: Sequence[int]) -> npt.NDArray[np.int64]:
-    """The frames of a video that are not labelled, ascending."""
-    return np.setdiff1d(np.arange(num_frames), np.asarray(labelled, dtype=np.int64))
+def _free(num_frames: int, answered: Sequence[int]) -> npt.NDArray[np.int64]:
+    """The frames of a video that are not answered, ascending."""
+    return np.setdiff1d(np.arange(num_frames), np.asarray(answered, dtype=np.int64))

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from hybridal_ray.selection.budgets import proportional_shares
+from hybridal_ray.selection.budgets import even_shares
 from hybridal_ray.selection.combined import FrameView
 from hybridal_ray.selection.frame_rules import frame_rule
 from hybridal_ray.selection.pool_rows import read_pool, rows_by_id
-from hybridal_ray.selection.purchase import PickedVideo, purchase
+from hybridal_ray.selection.purchase import purchase
 from hybridal_ray.selection.request import Selection, SelectionRequest, frame_budget
 
 
@@ -14,8 +14,8 @@ class IntraSample:
     """Gives every video of the pool the same number of frames; no video is chosen over another.
 
     The paper's intra-sample-only selection (Rana and Rawat, CVPR 2023; method §5). The budget is one of frames,
-    `frame_budget`; where it is no multiple of the videos, or smaller than they are, random videos get one more. Cost:
-    that of the frame rule, a scoring pass for ``scored``; O(V).
+    `frame_budget`; each goes to a video of which the fewest are labelled, a random one of those, so that all come to
+    have the same number over the rounds. Cost: that of the frame rule, a scoring pass for ``scored``; O(V log V).
 
     Args:
         frames: Frame rule, by name or dotted path.
@@ -33,7 +33,7 @@ class IntraSample:
         self.needs_videos = self.frames.needs_videos or not self.needs_scores
 
     def select(self, request: SelectionRequest) -> Selection:
-        """Picks the first frames of all videos; a video that has too few leaves its share to the others.
+        """Picks the first frames of all videos; what a video cannot take goes to the others.
 
         Raises:
             UserError: The scores cannot be read.
@@ -45,17 +45,10 @@ class IntraSample:
         places = np.random.default_rng(request.seed).permutation(np.flatnonzero(pool.on_offer))
         video_ids = [pool.table["video_id"][int(place)].as_py() for place in places]
         rows = rows_by_id(request.scores, video_ids, ["video_score", *columns]) if request.scores is not None else {}
-        most = [view.picked(video_id, rows.get(video_id, {}), max(budget, 1)) for video_id in video_ids]
-        # Equal sizes: what is left over when all have the same goes to the first, which are random ones.
-        shares = proportional_shares(budget, [1] * len(most), [len(video.frames) for video in most])
-        return Selection(purchase([_cut(video, share) for video, share in zip(most, shares, strict=True)], budget))
-
-
-def _cut(video: PickedVideo, count: int) -> PickedVideo:
-    return PickedVideo(
-        video.video_id,
-        video.frames[:count],
-        video.uncertainties[:count],
-        video.penalties[:count],
-        video.video_score,
-    )
+        wanted = [(video_id, rows.get(video_id, {})) for video_id in video_ids]
+        capacities = [len(view.picked(video_id, row, max(budget, 1)).frames) for video_id, row in wanted]
+        held = [len(request.labelled.get(video_id, ())) for video_id in video_ids]
+        shares = even_shares(budget, held, capacities)
+        # Asked anew, since a rule may choose other frames where fewer are wanted.
+        picked = [view.picked(*video, share) for video, share in zip(wanted, shares, strict=True) if share]
+        return Selection(purchase(picked, budget))

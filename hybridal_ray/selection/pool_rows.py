@@ -28,7 +28,7 @@ class PoolRows:
         table: (V,) rows in ascending order of ``video_id``, with the columns that a video rule asked for.
         labelled: (V,), videos of which a frame is labelled.
         on_offer: (V,), videos that can be bought from: all that either rule reads of them is there, and so is a frame
-            that is not labelled.
+            that is not answered.
     """
 
     table: pa.Table
@@ -77,7 +77,7 @@ def read_pool(
         frame_columns: Those that `has_frames` and a choice of frames read; not held.
         needs_scores: Whether the scores decide what is in the pool.
         has_frames: Whether a video, given its id and its row of `frame_columns`, has a frame that can be bought. Asked
-            of videos that are partly labelled; of others it is known by the list of frames.
+            of videos that are partly answered; of others it is known by the list of frames.
 
     Raises:
         UserError: A score or latent is not a number, or the latents do not fit in the memory of the request.
@@ -126,6 +126,11 @@ def labelled_flags(video_ids: pa.ChunkedArray, labelled: Mapping[str, Sequence[i
     return np.array([bool(labelled.get(video_id)) for video_id in video_ids.to_pylist()], dtype=bool)
 
 
+def answered_flags(video_ids: pa.ChunkedArray, request: SelectionRequest) -> Flags:
+    """(V,), which videos have a frame that is answered, labelled or not."""
+    return np.array([bool(request.taken_in(video_id)) for video_id in video_ids.to_pylist()], dtype=bool)
+
+
 def _on_offer(
     rows: pa.Table,
     columns: Sequence[str],
@@ -139,7 +144,7 @@ def _on_offer(
         offered &= pc.is_valid(rows[column]).to_numpy()
     if "frames" in columns:
         offered &= pc.fill_null(pc.list_value_length(rows["frames"]), 0).to_numpy() > 0
-    for place in np.flatnonzero(offered & labelled_flags(rows["video_id"], request.labelled)):
+    for place in np.flatnonzero(offered & answered_flags(rows["video_id"], request)):
         row = rows.slice(place, 1).to_pylist()[0]
         offered[place] = has_frames(row["video_id"], row)
     return offered

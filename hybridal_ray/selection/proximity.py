@@ -49,10 +49,9 @@ class ProximityAware:
 
 
 def _frames_by_batch(request: SelectionRequest) -> Iterator[pa.Table]:
-    """The frames that scoring took and that are not labelled, a row each, some videos at a time."""
+    """The frames that scoring took and that can be bought, a row each, some videos at a time."""
     if request.scores is None:
         raise ValueError("strategy proximity needs scores")
-    taken = {(video_id, frame) for video_id, frames in request.labelled.items() for frame in frames}
     for batch in request.scores.batches(READ, ROWS_AT_ONCE):
         videos = batch.take(pc.list_parent_indices(batch["frames"]))
         frames, scores, penalties = (pc.list_flatten(batch[name]) for name in READ[2:])
@@ -69,5 +68,6 @@ def _frames_by_batch(request: SelectionRequest) -> Iterator[pa.Table]:
                 "adjusted": adjusted,
             }
         )
-        names = zip(table["video_id"].to_pylist(), table["frame"].to_pylist(), strict=True)
-        yield table.filter(pa.array([name not in taken for name in names], pa.bool_()))
+        places = zip(table["video_id"].to_pylist(), table["frame"].to_pylist(), strict=True)
+        free = [frame not in request.taken_in(video_id) for video_id, frame in places]
+        yield table.filter(pa.array(free, pa.bool_()))

@@ -19,11 +19,12 @@ class Random:
     needs_videos = True
 
     def select(self, request: SelectionRequest) -> Selection:
-        """Draws new videos and revisited ones, each with frames that are not labelled yet."""
+        """Draws new videos and revisited ones, each with frames that can be bought."""
         rng = np.random.default_rng(request.seed)
         by_id = sorted(request.videos, key=lambda video: video.video_id)
-        new = [video for video in by_id if not request.labelled.get(video.video_id)]
-        revisits = [video for video in by_id if request.labelled.get(video.video_id) and _free(video, request).size]
+        on_offer = [video for video in by_id if _free(video, request).size]
+        new = [video for video in on_offer if not request.labelled.get(video.video_id)]
+        revisits = [video for video in on_offer if request.labelled.get(video.video_id)]
         budgets = split_new_and_revisited(
             request.num_videos,
             request.revisit_fraction,
@@ -38,9 +39,8 @@ class Random:
 
 
 def _free(video: Video, request: SelectionRequest) -> np.ndarray:
-    """The frames of a video that are not labelled, ascending."""
-    labelled = np.asarray(request.labelled.get(video.video_id, ()), dtype=np.int64)
-    return np.setdiff1d(np.arange(video.num_frames), labelled)
+    """The frames of a video that can be bought, ascending."""
+    return np.setdiff1d(np.arange(video.num_frames), np.asarray(request.taken_in(video.video_id), dtype=np.int64))
 
 
 def _draw_frames(video: Video, request: SelectionRequest, rng: np.random.Generator) -> PickedVideo:

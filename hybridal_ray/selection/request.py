@@ -14,7 +14,7 @@ from hybridal_ray.selection.score_batches import ScoreBatches
 
 @dataclass(frozen=True)
 class SelectionRequest:
-    """All that a strategy may know. No label is in it: only which frames are labelled already.
+    """All that a strategy may know. No label is in it: only which frames are labelled or answered already.
 
     Attributes:
         videos: The videos that can be bought from: the usable videos of the train split. Empty for strategies
@@ -32,6 +32,8 @@ class SelectionRequest:
             `CLUSTERS_SCHEMA`; None leaves none.
         round_index: The round that ends with this selection; None before the first one, or where nobody counts.
         clusters: K that the configuration asks of deep clustering, for strategies that cluster by themselves.
+        answered: By video id, the frames that nobody is to be asked for again: the labelled ones, and those of which an
+            annotator could not tell, which make a video no labelled one. None: the labelled ones alone.
     """
 
     videos: Sequence[Video]
@@ -47,6 +49,7 @@ class SelectionRequest:
     clusters_to: str | None
     round_index: int | None = None
     clusters: int = 5  # the paper's number on UCF-101-24
+    answered: Mapping[str, Sequence[int]] | None = None
 
     def __post_init__(self) -> None:
         if self.num_videos < 0:
@@ -59,6 +62,10 @@ class SelectionRequest:
             raise ValueError(f"memory_mib: found {self.memory_mib}, expected 1 or more")
         if not 0 <= self.revisit_fraction <= 1:
             raise ValueError(f"revisit_fraction: found {self.revisit_fraction}, expected 0 to 1")
+
+    def taken_in(self, video_id: str) -> Sequence[int]:
+        """The frames of a video that cannot be bought."""
+        return (self.labelled if self.answered is None else self.answered).get(video_id, ())
 
 
 def frame_budget(request: SelectionRequest) -> int:

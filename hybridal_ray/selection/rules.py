@@ -58,13 +58,13 @@ class OpenVideo:
     Attributes:
         video_id: Which.
         num_frames: Its length in frames, 0 where no rule needs it.
-        labelled: Its frames that are labelled already.
+        answered: Its frames that cannot be bought.
         scores: The columns of `SCORES_SCHEMA` that the rule asked for.
     """
 
     video_id: str
     num_frames: int
-    labelled: Sequence[int]
+    answered: Sequence[int]
     scores: Mapping[str, Any]
 
 
@@ -97,5 +97,5 @@ class FrameRule(Protocol):
     whole_videos: bool
 
     def choose(self, video: OpenVideo, count: int, seed: int) -> VideoFrames:
-        """Chooses at most `count` frames that are not labelled; none only where there is none to be had."""
+        """Chooses at most `count` frames that are not answered; none only where there is none to be had."""
         ...

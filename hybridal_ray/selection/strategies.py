@@ -147,7 +147,7 @@ def run_strategy(name: str, options: Mapping[str, Any], request: SelectionReques
     """Builds a strategy, asks it, and checks its answer, since the next stage spends money on it.
 
     Raises:
-        UserError: The strategy cannot be built, or picks what is labelled already, not there, or over budget.
+        UserError: The strategy cannot be built, or picks what is answered already, not there, or over budget.
     """
     strategy = build_strategy(name, options)
     selection = strategy.select(request)

@@ -39,7 +39,9 @@ def uncertainty(frames: str = "scored", balance_classes: bool = False) -> Combin
 def inter_sample(balance_classes: bool = False) -> Combined:
     """Strategy ``inter_sample``: every frame of the most uncertain videos, as long as the frames of the budget last.
 
-    The paper's inter-sample-only selection (Rana and Rawat, CVPR 2023; method §5). Cost: as `UncertainVideos`.
+    The paper's inter-sample-only selection (Rana and Rawat, CVPR 2023; method §5). So that budgets in frames are equal,
+    the last video of a round is cut; it is a labelled one then, and is gone on with where videos are revisited. Cost:
+    as `UncertainVideos`.
     """
     return Combined(UncertainVideos(balance_classes), frame_rule("all"))
 

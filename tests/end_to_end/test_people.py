@@ -201,7 +201,7 @@ def test_two_annotators_and_frames_that_cannot_be_told(hybridal, truth: Pool, ba
     labels = ledger.read(str(run))
     assert unknown[1] not in ledger.labels_by_video(labels).get(unknown[0], {})
     assert unknown not in picks(run, 0)
-    assert unknown[1] in ledger.labelled_frames(labels)[unknown[0]]
+    assert unknown[1] in ledger.answered_frames(labels)[unknown[0]]
 
 
 @pytest.mark.slow

@@ -56,5 +56,5 @@ def scores(run: Path, round_index: int) -> pa.Table:
 
 def labelled(run: Path) -> set[tuple[str, int]]:
     """Every frame that the run has bought."""
-    bought = ledger.labelled_frames(ledger.read(str(run)))
+    bought = ledger.answered_frames(ledger.read(str(run)))
     return {(video_id, frame) for video_id, frames in bought.items() for frame in frames}

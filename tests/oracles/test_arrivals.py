@@ -168,7 +168,7 @@ def test_late_answers_count_from_the_first_open_round() -> None:
 def test_what_cannot_be_told_is_answered_and_no_label() -> None:
     book = Book()
     book.take(answer(0, BOX), answer(1, answer="cannot tell"))
-    assert ledger.labelled_frames(book.labels) == {"a": (2, 5)}
+    assert ledger.answered_frames(book.labels) == {"a": (2, 5)}
     assert set(ledger.labels_by_video(book.labels)["a"]) == {2}
     book.take(answer(0, answer="cannot tell"))  # on second thoughts
     assert ledger.labels_by_video(book.labels) == {}

@@ -59,7 +59,7 @@ def test_the_last_row_of_a_frame_counts(purchases: list[list[dict]]) -> None:
                 )
                 for box in boxes
             )
-    assert ledger.labelled_frames(labels) == {video_id: tuple(sorted(frames)) for video_id, frames in expected.items()}
+    assert ledger.answered_frames(labels) == {video_id: tuple(sorted(frames)) for video_id, frames in expected.items()}
     counts = ledger.label_counts(labels)
     assert (counts.videos, counts.frames) == (len(expected), sum(len(frames) for frames in expected.values()))
 
@@ -78,13 +78,13 @@ def row_of(frame: int, boxes: list[dict], round_index: int = 0) -> dict:
 def test_a_labelled_frame_without_boxes_is_a_label(tmp_path: Path) -> None:
     labels = bought([[row_of(7, [])]], str(tmp_path))
     assert ledger.labels_by_video(labels) == {"a": {7: ()}}
-    assert ledger.labelled_frames(labels) == {"a": (7,)}
+    assert ledger.answered_frames(labels) == {"a": (7,)}
 
 
 def test_the_same_purchase_again_replaces_itself(tmp_path: Path) -> None:
     for frame in (1, 2):
         ledger.append(str(tmp_path), "round-000", pa.Table.from_pylist([row_of(frame, [])], ledger.LABELS_SCHEMA))
-    assert ledger.labelled_frames(ledger.read(str(tmp_path))) == {"a": (2,)}
+    assert ledger.answered_frames(ledger.read(str(tmp_path))) == {"a": (2,)}
 
 
 def test_no_purchase_is_an_empty_ledger(tmp_path: Path) -> None:

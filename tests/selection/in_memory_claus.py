@@ -44,8 +44,8 @@ def select_in_memory(request: SelectionRequest, clusters: int | None, restarts: 
 
 
 def _with_free_frames(row: dict, cluster: int, request: SelectionRequest) -> PickedVideo:
-    labelled = request.labelled.get(row["video_id"], ())
-    free = [index for index, frame in enumerate(row["frames"] or ()) if frame not in labelled]
+    answered = request.taken_in(row["video_id"])
+    free = [index for index, frame in enumerate(row["frames"] or ()) if frame not in answered]
     free = free[: request.frames_per_video]
     columns = ("frames", "frame_scores", "frame_penalties")
     frames, uncertainties, penalties = ([row[column][index] for index in free] for column in columns)

@@ -55,26 +55,28 @@ def make_request(videos: list[Video], rows: list[dict[str, Any]] | None = None, 
 
 @st.composite
 def requests(draw: st.DrawFn) -> SelectionRequest:
-    """Any request: videos that are new, partly and wholly labelled, unscored, tied, in three clusters or fewer."""
-    videos, rows, labelled = [], [], {}
+    """Any request: videos new, partly and wholly answered or labelled, unscored, tied, in three clusters or fewer."""
+    videos, rows, labelled, answered = [], [], {}, {}
     for index in range(draw(st.integers(0, 12))):
         video = make_video(f"v{index:02d}", draw(st.integers(1, 8)))
         every = range(video.num_frames)
         taken = draw(st.just(()) | st.sets(st.sampled_from(every)).map(sorted))
         score = draw(st.none() | st.sampled_from([-1.0, 0.0, 0.5, 2.0]) | st.floats(-5, 5))
         latent = None if score is None else [draw(st.sampled_from([0.0, 9.0, 30.0]))]
-        # Scoring never takes a labelled frame; selection must hold even where it did.
+        # Scoring never takes an answered frame; selection must hold even where it did.
         frames = draw(st.lists(st.sampled_from(every), unique=True))
         videos.append(video)
         rows.append(score_row(video.video_id, score, latent, frames))
         if taken:
-            labelled[video.video_id] = taken
+            answered[video.video_id] = taken
+            labelled[video.video_id] = taken[: draw(st.integers(0, len(taken)))]
     videos.append(make_video("scored"))
     rows.append(score_row("scored", 1.0, [0.0], [3, 1, 4]))
     return make_request(
         draw(st.permutations(videos)),
         draw(st.permutations(rows)),
         labelled=labelled,
+        answered=answered,
         centres=draw(st.none() | st.just(np.array([[0.0], [10.0], [20.0]]))),
         num_videos=draw(st.integers(0, 15)),
         frames_per_video=draw(st.integers(1, 10)),

@@ -68,6 +68,17 @@ class TestAnyStrategy:
         held = {(video_id, frame) for video_id, frames in labelled.items() for frame in frames}
         assert set(bought(run_strategy(name, options, request).picks)) == everything - held
 
+    def test_a_video_of_which_nobody_could_tell_is_as_new_as_before(self, name, options):
+        known, asked = {"v1": [0]}, {"num_videos": 2, "frames_per_video": 1}
+        strategy = build_strategy(name, options)
+        request = whole_pool_request(known, **asked)
+        (video_id, frame), *_ = bought(strategy.select(request).picks)
+        unclear = dataclasses.replace(request, answered={**known, video_id: [frame]})
+        again = bought(strategy.select(unclear).picks)
+        assert (video_id, frame) not in again
+        if name != "proximity":  # which knows frames alone
+            assert again[0][0] == video_id
+
     def test_buys_as_many_frames_as_the_budget_has(self, name, options):
         request = whole_pool_request({}, num_videos=3, frames_per_video=2)
         assert len(run_strategy(name, options, request).picks) == 6

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hybridal_ray.selection.budgets import proportional_shares, split_new_and_revisited
+from hybridal_ray.selection.budgets import even_shares, proportional_shares, split_new_and_revisited
 
 RELAXED = settings(deadline=None)  # machines that test are busy
 clusters = st.lists(
@@ -45,6 +45,19 @@ def test_shares_are_the_nearest_to_the_exact_quotas(budget, some):
     shares = proportional_shares(budget, sizes, capacities)
     quotas = quotas_by_bisection(budget, sizes, capacities)
     assert tuple(shares) == best_shares(quotas, capacities, min(budget, sum(capacities)))
+
+
+@RELAXED
+@given(st.integers(0, 40), st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=8))
+def test_even_shares_raise_the_lowest_first(budget, videos):
+    held, capacities = [count for count, _ in videos], [capacity for _, capacity in videos]
+    shares = even_shares(budget, held, capacities)
+    assert sum(shares) == min(budget, sum(capacities))
+    after = [count + share for count, share in zip(held, shares, strict=True)]
+    assert all(0 <= share <= capacity for share, capacity in zip(shares, capacities, strict=True))
+    for giver, taker in itertools.permutations(range(len(shares)), 2):
+        if shares[giver] and shares[taker] < capacities[taker]:  # who could have had the last frame holds no fewer
+            assert after[taker] >= after[giver] - 1
 
 
 @RELAXED

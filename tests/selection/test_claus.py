@@ -179,11 +179,11 @@ def test_what_is_held_does_not_grow_with_the_pool(centres, tmp_path):
 
 @RELAXED
 @given(requests())
-def test_a_selection_is_within_budget_and_free_of_labelled_frames(request):
+def test_a_selection_is_within_budget_and_free_of_answered_frames(request):
     picks = Claus(clusters=3, restarts=1).select(request).picks
     frames = list(zip(picks["video_id"].to_pylist(), picks["frame"].to_pylist(), strict=True))
     assert len(set(frames)) == len(frames)
-    assert all(frame not in request.labelled.get(video_id, ()) for video_id, frame in frames)
+    assert all(frame not in request.taken_in(video_id) for video_id, frame in frames)
     assert picks["rank"].to_pylist() == list(range(len(frames)))
     assert len(bought_videos(picks)) <= request.num_videos
     assert all(picks["video_id"].to_pylist().count(name) <= request.frames_per_video for name in bought_videos(picks))
@@ -198,7 +198,7 @@ def test_as_many_videos_are_bought_as_there_are_to_buy(request):
     candidates = [
         row["video_id"]
         for row in request.scores.table.to_pylist()
-        if row["video_score"] is not None and set(row["frames"]) - set(request.labelled.get(row["video_id"], ()))
+        if row["video_score"] is not None and set(row["frames"]) - set(request.taken_in(row["video_id"]))
     ]
     picks = Claus(clusters=3, restarts=1).select(unbounded).picks
     assert len(bought_videos(picks)) == min(request.num_videos, len(candidates))
@@ -211,10 +211,9 @@ def test_within_a_cluster_nothing_that_is_left_beats_what_was_bought(request):
     picks, cluster_of = select_with_clusters(Claus(clusters=3, restarts=1), unbounded)
     bought = set(bought_videos(picks))
     candidates = [
-        (cluster_of[row["video_id"]], bool(labelled), row["video_score"], row["video_id"])
+        (cluster_of[row["video_id"]], bool(request.labelled.get(row["video_id"])), row["video_score"], row["video_id"])
         for row in request.scores.table.to_pylist()
-        if row["video_score"] is not None
-        and set(row["frames"]) - (labelled := set(request.labelled.get(row["video_id"], ())))
+        if row["video_score"] is not None and set(row["frames"]) - set(request.taken_in(row["video_id"]))
     ]
     for cluster, kind, score, video_id in candidates:
         if video_id not in bought:

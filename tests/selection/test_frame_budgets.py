@@ -16,14 +16,13 @@ VIDEOS = [make_video(row["video_id"], 5) for row in ROWS]
 @RELAXED
 @given(requests())
 def test_frames_are_ranked_over_the_whole_pool(request):
-    taken = {(video_id, frame) for video_id, frames in request.labelled.items() for frame in frames}
     frames = [
         (penalty - score, row["video_id"], frame)
         for row in request.scores.table.to_pylist()
         for frame, score, penalty in zip(
             row["frames"] or [], row["frame_scores"] or [], row["frame_penalties"] or [], strict=True
         )
-        if (row["video_id"], frame) not in taken
+        if frame not in request.taken_in(row["video_id"])
     ]
     expected = [(video_id, frame) for _, video_id, frame in sorted(frames)][: frame_budget(request)]
     picks = run_strategy("proximity", {}, request).picks
@@ -46,13 +45,33 @@ def test_inter_sample_buys_every_frame_of_the_most_uncertain_while_the_budget_la
     assert bounded == picks.slice(0, 6)
 
 
-def test_intra_sample_gives_every_video_the_same_and_leaves_none_of_the_budget():
+def test_intra_sample_brings_every_video_to_the_same_number_and_leaves_none_of_the_budget():
     request = make_request(VIDEOS, ROWS, num_videos=3, frames_per_video=3, labelled={"v1": [0, 4]})
     picks = run_strategy("intra_sample", {}, request).picks
     counts = Counter(picks["video_id"].to_pylist())
-    # Nine frames over four videos of which v1 has one left: the others share eight.
-    assert counts["v1"] == 1
-    assert sorted(counts[name] for name in ("v0", "v2", "v3")) == [2, 3, 3]
+    # Nine frames over four videos of which v1 has two labels and one frame left: eleven labels then.
+    assert sorted(counts[f"v{index}"] + 2 * (index == 1) for index in range(4)) == [2, 3, 3, 3]
+    assert counts["v1"] <= 1
+
+
+def test_intra_sample_evens_out_over_the_rounds():
+    videos, labelled = [make_video(f"v{index:02d}") for index in range(30)], {"v00": (1, 2, 3, 4)}
+    for seed in range(5):
+        request = make_request(videos, labelled=labelled, num_videos=12, frames_per_video=1, seed=seed)
+        picks = run_strategy("intra_sample", {"frames": "random"}, request).picks
+        for video_id, frame in zip(picks["video_id"].to_pylist(), picks["frame"].to_pylist(), strict=True):
+            labelled = labelled | {video_id: (*labelled.get(video_id, ()), frame)}
+    counts = Counter(map(len, labelled.values()))
+    assert (counts, len(labelled)) == ({2: 27, 3: 2, 4: 1}, 30)  # 60 frames over the 29 that had none
+
+
+def test_intra_sample_spreads_the_frames_of_its_share():
+    videos = [make_video(f"v{index}", 100) for index in range(5)]
+    request = make_request(videos, num_videos=5, frames_per_video=4)
+    picks = run_strategy("intra_sample", {"frames": "equidistant"}, request).picks
+    for video in videos:
+        of_video = [row["frame"] for row in picks.to_pylist() if row["video_id"] == video.video_id]
+        assert of_video == [12, 37, 62, 87]  # the middles of four quarters
 
 
 def test_intra_sample_with_fewer_frames_than_videos_draws_the_videos():

@@ -43,17 +43,17 @@ def test_videos_and_frames_are_drawn_uniformly():
 
 @RELAXED
 @given(requests())
-def test_a_random_selection_is_within_budget_and_free_of_labelled_frames(request):
+def test_a_random_selection_is_within_budget_and_free_of_answered_frames(request):
     picks = Random().select(request).picks
     bought = pairs(picks)
     num_frames = {video.video_id: video.num_frames for video in request.videos}
     assert len(set(bought)) == len(bought)
     assert all(0 <= frame < num_frames[video_id] for video_id, frame in bought)
-    assert all(frame not in request.labelled.get(video_id, ()) for video_id, frame in bought)
+    assert all(frame not in request.taken_in(video_id) for video_id, frame in bought)
     if request.max_frames is not None:
         assert len(bought) <= request.max_frames
         return
-    free = {name: count - len(request.labelled.get(name, ())) for name, count in num_frames.items()}
+    free = {name: count - len(request.taken_in(name)) for name, count in num_frames.items()}
     counts = {name: sum(video_id == name for video_id, _ in bought) for name in num_frames}
     assert sum(count > 0 for count in counts.values()) == min(
         request.num_videos, sum(count > 0 for count in free.values())

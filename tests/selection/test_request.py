@@ -29,5 +29,5 @@ def test_a_request_has_no_room_for_labels():
     assert {field.name for field in dataclasses.fields(SelectionRequest)} == {
         *("videos", "labelled", "scores", "centres"),
         *("num_videos", "frames_per_video", "max_frames", "revisit_fraction", "seed"),
-        *("memory_mib", "clusters_to", "round_index", "clusters"),
+        *("memory_mib", "clusters_to", "round_index", "clusters", "answered"),
     }

@@ -88,5 +88,5 @@ def test_videos_travel_to_strategies_that_need_them(ray_cluster, strategy, video
 
 @pytest.mark.ray
 def test_picks_are_checked_against_the_videos_that_stayed_at_home(ray_cluster):
-    with pytest.raises(UserError, match="frame 0 of video 'v00' twice, or though it is labelled"):
+    with pytest.raises(UserError, match="frame 0 of video 'v00' twice, or though it is answered"):
         select(f"{__name__}:PicksLabelled", {}, dataclasses.replace(REQUEST, labelled={"v00": [0]}), in_process=False)

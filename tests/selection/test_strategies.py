@@ -108,7 +108,7 @@ def test_a_strategy_of_the_users_own_is_asked():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"picks": [("a", 2)]}, "frame 2 of video 'a' twice, or though it is labelled"),
+        ({"picks": [("a", 2)]}, "frame 2 of video 'a' twice, or though it is answered"),
         ({"picks": [("b", 1), ("b", 1)]}, "frame 1 of video 'b' twice"),
         ({"picks": [("b", 5)]}, "frame 5 of video 'b', which is not in the pool"),
         ({"picks": [("test-video", 0)]}, "'test-video', which is not in the pool"),
