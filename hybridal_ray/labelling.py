@@ -1,7 +1,7 @@
 """Having frames labelled: at once by an oracle that knows, or by people, for whom the run waits without a machine."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import sleep
 from typing import Any
 
@@ -103,8 +103,10 @@ def expected_cost(config: Config, labels: pa.Table) -> CostModel:
         config: The run.
         labels: Its ledger (`LABELS_SCHEMA`).
     """
-    fitted = fit_cost(labels) if asks_people(config) else None
-    return plain(CostModel, config.oracle) if fitted is None else fitted.model
+    if not asks_people(config):
+        return plain(CostModel, config.oracle, overlap=0.0)
+    fitted = fit_cost(labels)
+    return plain(CostModel, config.oracle) if fitted is None else replace(fitted.model, overlap=config.oracle.overlap)
 
 
 def is_handed_out(config: Config, store: RunStore, round_index: int | None) -> bool:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from hybridal_ray.oracles.cost import CostModel, spent_seconds
 from hybridal_ray.pool.ledger import labelled_rows
+from hybridal_ray.requests.second_opinions import asked_twice
 from hybridal_ray.selection.request import Selection
 from hybridal_ray.stopping.criterion import Unit
 from hybridal_ray.stopping.purchase_bounds import opens_video, within_seconds, within_videos
@@ -69,14 +70,17 @@ def boxes_per_frame(labels: pa.Table) -> float:
 
 
 def expected_seconds(video_ids: Sequence[str], boxes: float, cost: CostModel) -> npt.NDArray[np.float64]:
-    """Seconds of labour of each frame of a purchase.
+    """Seconds of labour of each frame of a purchase, second opinions included.
 
     Args:
         video_ids: (N,), the video of each frame, in the order of purchase.
         boxes: Expected on a frame.
-        cost: The model of an annotator.
+        cost: The model of an annotator, and how many frames two of them answer; the second opens the videos too.
 
     Returns:
         (N,), seconds.
     """
-    return cost.seconds(opens_video(video_ids), np.full(len(video_ids), boxes))
+    seconds = cost.seconds(opens_video(video_ids), np.full(len(video_ids), boxes))
+    twice = np.flatnonzero(asked_twice(len(video_ids), cost.overlap)).tolist()
+    seconds[twice] += cost.seconds(opens_video([video_ids[place] for place in twice]), np.full(len(twice), boxes))
+    return seconds

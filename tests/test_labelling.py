@@ -219,6 +219,8 @@ def test_budgets_go_by_what_people_took_once_they_tell(tmp_path: Path) -> None:
     assert boxes_per_frame(refused) == 1 / 5  # on frame 5; frame 1 was corrected to none
     simulated = run.config.model_copy(update={"oracle": run.config.oracle.model_copy(update={"name": "simulated"})})
     assert expected_cost(simulated, labels).seconds_per_box == run.config.oracle.seconds_per_box
+    twice = run.config.model_copy(update={"oracle": run.config.oracle.model_copy(update={"overlap": 0.5})})
+    assert [expected_cost(twice, known).overlap for known in (empty, labels)] == [0.5, 0.5]
 
 
 class Tool:

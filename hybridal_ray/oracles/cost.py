@@ -18,6 +18,7 @@ class CostModel:
         seconds_per_video: To open a video and see what happens in it, once a purchase.
         seconds_per_frame: To look at a frame, whether or not anybody acts there.
         seconds_per_box: To draw one actor's box or mask and name the action.
+        overlap: Share of the frames of a purchase that a second annotator answers too.
 
     Raises:
         ValueError: A cost is negative or not a number.
@@ -26,11 +27,12 @@ class CostModel:
     seconds_per_video: float
     seconds_per_frame: float
     seconds_per_box: float
+    overlap: float = 0.0
 
     def __post_init__(self) -> None:
         for name, seconds in asdict(self).items():
             if not seconds >= 0:
-                raise ValueError(f"{name}: found {seconds}, expected 0 or more seconds")
+                raise ValueError(f"{name}: found {seconds}, expected 0 or more")
 
     def seconds(self, opens_video: npt.NDArray[np.bool_], boxes: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
         """The seconds of each of N frames.

@@ -23,6 +23,7 @@ from hybridal_ray.requests.request import (
     task_name,
     write_description,
 )
+from hybridal_ray.requests.second_opinions import asked_twice
 
 REASONS = ("rank", "cluster", "quota", "uncertainty", "proximity_penalty", "video_score")
 EDGES = ("x1", "y1", "x2", "y2")
@@ -72,7 +73,7 @@ def write_request(
     picked = picks.sort_by("rank").to_pylist()
     lost = _answered(picked, ledger.answered_frames(_rows_of(labels, picks)), identity)
     ordered = [pick for pick in picked if task_name(identity, pick["rank"]) not in lost]
-    twice = set(asked_twice(len(ordered), overlap))
+    twice = asked_twice(len(ordered), overlap)
     shots = {
         task_name(identity, pick["rank"]): shot_around(
             pick["frame"], rows[pick["video_id"]]["num_frames"], rows[pick["video_id"]]["fps"], clip_seconds
@@ -81,7 +82,7 @@ def write_request(
     }
     lost |= _write_pictures(directory, pool, ordered, shots, rows, identity)
     frames = tuple(
-        _asked(pick, identity, shots, rows[pick["video_id"]], proposals, 2 if place in twice else 1)
+        _asked(pick, identity, shots, rows[pick["video_id"]], proposals, 2 if twice[place] else 1)
         for place, pick in enumerate(ordered)
         if task_name(identity, pick["rank"]) not in lost
     )
@@ -103,12 +104,6 @@ def write_request(
     )
     write_description(request)
     return request
-
-
-def asked_twice(num_frames: int, overlap: float) -> list[int]:
-    """Which places of an ordered batch two annotators are to answer: the share `overlap`, evenly spread."""
-    twice = round(num_frames * overlap)
-    return [int((place + 0.5) * num_frames / twice) for place in range(twice)]
 
 
 def _answered(picked: Sequence[Mapping[str, Any]], known: Mapping[str, Sequence[int]], identity: str) -> dict[str, str]:

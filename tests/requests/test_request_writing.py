@@ -13,7 +13,7 @@ from hybridal_ray.pool.ledger import LABELS_SCHEMA
 from hybridal_ray.pool.round_tables import PREDICTIONS_SCHEMA, SELECTION_SCHEMA
 from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool
 from hybridal_ray.requests.request import Request, read_request, request_id
-from hybridal_ray.requests.writing import asked_twice, write_request
+from hybridal_ray.requests.writing import write_request
 
 BOX = {"class_id": 1, "x1": 4.0, "y1": 4.0, "x2": 70.0, "y2": 20.0}
 
@@ -115,11 +115,6 @@ def test_ids_differ_by_run_and_round() -> None:
     ids = {request_id(run, number) for run in ("a", "b") for number in range(3)}
     assert len(ids) == 6
     assert request_id("a", 0) == request_id("a", 0)
-
-
-@pytest.mark.parametrize(("overlap", "places"), [(0.0, []), (0.1, [5]), (0.3, [1, 5, 8]), (1.0, list(range(10)))])
-def test_the_overlap_is_spread_evenly(overlap: float, places: list[int]) -> None:
-    assert asked_twice(10, overlap) == places
 
 
 def test_what_is_no_request_is_named(pool: Pool, tmp_path: Path) -> None:

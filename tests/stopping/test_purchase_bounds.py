@@ -1,5 +1,7 @@
 """Purchases cut to a budget. Oracle: what buying them one frame after the other comes to; properties by hypothesis."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 from hypothesis import given
@@ -52,6 +54,18 @@ def test_seconds_by_hand() -> None:
     assert [len(within_seconds(wanted, seconds, left)) for left in (-1, 0, 24.9, 25, 64, 65, 80, 1e9)] == [
         0, 0, 0, 1, 2, 3, 4, 4,
     ]  # fmt: skip
+
+
+def test_second_opinions_cost_as_much_again() -> None:
+    """Of four frames the first and the third are answered twice: the latter opens a again."""
+    twice = replace(COST, overlap=0.5)
+    assert expected_seconds(["b", "a", "a", "a"], 1.0, twice).tolist() == [25 + 25, 25, 15 + 25, 15]
+    everything = expected_seconds(["a", "a", "b"], 1.0, replace(COST, overlap=1.0))
+    assert everything.tolist() == [50, 30, 50]
+    cut, bounded_by = RunBudget(None, None, 100.0).cut(
+        Selection(picks_of([("a", 0), ("a", 1), ("b", 0)])), labels_of([]), replace(COST, overlap=1.0)
+    )
+    assert (len(cut.picks), bounded_by) == (2, "seconds")
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=10))
