@@ -10,14 +10,12 @@ import pyarrow.compute as pc
 from hybridal_ray.chunks import part_files
 from hybridal_ray.config import Config
 from hybridal_ray.errors import UserError
-from hybridal_ray.evaluation.conventions import CAPSNET, CONVENTIONS
-from hybridal_ray.evaluation.figures_table import FIGURES
+from hybridal_ray.evaluation.metric_names import WITHOUT_INTERVAL, check_metrics
 from hybridal_ray.labelling import expected_cost
 from hybridal_ray.oracles.cost import CostModel, spent_seconds
 from hybridal_ray.pool import ledger, storage, table_files
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Pool
-from hybridal_ray.registry import nearest
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.selection.strategies import build_strategy
 from hybridal_ray.stopping.criterion import Criterion, End, Measured, RoundFacts, Unit, first_to_hold
@@ -58,21 +56,18 @@ def check_stopping(config: Config, pool: Pool) -> None:
     Raises:
         UserError: Names the field.
     """
-    conventions = [*(convention.name for convention in CONVENTIONS), CAPSNET]
-    known = [*FIGURES, *(f"{convention}/{figure}" for convention in conventions for figure in FIGURES)]
+    stopping = config.stopping
     for field, metric in _metrics(config):
-        if metric not in known:
-            raise UserError(
-                f"{field}.metric: no figure {metric!r}, expected one of {', '.join(FIGURES)}, alone or behind "
-                f"{', '.join(f'{convention}/' for convention in conventions)}{nearest(metric, known)}"
-            )
+        check_metrics([metric], f"{field}.metric")
+        surely = field == "stopping.gain" or (stopping.target is not None and stopping.target.surely)
+        if surely and metric in WITHOUT_INTERVAL:
+            raise UserError(f"{field}.metric: needs an interval, which {metric} has none of; expected a mean AP")
         ids = [video.video_id for video in pool.usable_videos(VALIDATION)]
         if not ids or not len(pool.tubes_of(ids)):
             raise UserError(
                 f"{field}: is measured on labelled videos of the split {VALIDATION!r}, of which {pool.root} has none; "
                 f"give some of its videos that split, or leave the criterion out (the test split is never asked)"
             )
-    stopping = config.stopping
     if not config.evaluation.resamples and (stopping.gain or (stopping.target and stopping.target.surely)):
         field = "gain" if stopping.gain else "target.surely"
         raise UserError(f"stopping.{field}: needs intervals, expected evaluation.resamples above 0, found 0")
@@ -82,18 +77,20 @@ def check_stopping(config: Config, pool: Pool) -> None:
 
 
 def mean_uncertainty(scores_dir: str) -> float | None:
-    """Mean uncertainty of all frames that a round has scored; None where there is none.
+    """Mean uncertainty of all frames that a round has scored; None where the detector found nobody on any of them.
 
     Args:
         scores_dir: The parts of the pass, read one after the other.
     """
-    total, frames = 0.0, 0
+    total, frames, empty = 0.0, 0, 0
+    schema = pa.schema([SCORES_SCHEMA.field(name) for name in ("profile", "empty_frames")])
     for file in part_files(scores_dir):
-        profile = table_files.read_table(file, pa.schema([SCORES_SCHEMA.field("profile")]))["profile"]
-        values = pc.list_flatten(profile).cast(pa.float64())
+        scores = table_files.read_table(file, schema)
+        values = pc.list_flatten(scores["profile"]).cast(pa.float64())
         total += pc.sum(values, min_count=0).as_py()
         frames += len(values)
-    return total / frames if frames else None
+        empty += pc.sum(scores["empty_frames"], min_count=0).as_py()
+    return total / frames if empty < frames else None
 
 
 def _criteria(config: Config) -> Iterator[Criterion]:

@@ -7,9 +7,11 @@ from hybridal_ray.evaluation.conventions import CAPSNET, CONVENTIONS
 from hybridal_ray.evaluation.figures_table import FIGURES
 from hybridal_ray.registry import nearest
 
+WITHOUT_INTERVAL = ("frame_ap_localisation@0.5", "tube_class_accuracy")
+
 
 def known_metrics() -> tuple[str, ...]:
-    """All names, those of ``strict`` without their convention first."""
+    """All names, those of ``strict`` without their convention first; `WITHOUT_INTERVAL` are not measured with one."""
     conventions = [(convention.name, convention.tubes) for convention in CONVENTIONS]
     told = [
         f"{name}/{figure}"
@@ -17,7 +19,7 @@ def known_metrics() -> tuple[str, ...]:
         for figure in FIGURES
         if tubes or not figure.startswith("video_")
     ]
-    return (*FIGURES, "frame_ap_localisation@0.5", "tube_class_accuracy", *told)
+    return (*FIGURES, *WITHOUT_INTERVAL, *told)
 
 
 def check_metrics(names: Sequence[str], field: str) -> None:

@@ -8,9 +8,10 @@ import pyarrow as pa
 from hybridal_ray.config import Config
 from hybridal_ray.config_values import optimiser_settings, plain
 from hybridal_ray.forecast.finished_stages import FinishedStage, latest_finished
-from hybridal_ray.forecast.purchase import ASSUMPTION, Purchase, after, planned, priced, unanswered
+from hybridal_ray.forecast.purchase import ASSUMPTION, Plan, Purchase, after, planned, priced, unanswered
 from hybridal_ray.forecast.run_trial import Trial
 from hybridal_ray.labelling import SELECTION, expected_cost, goes_unmeasured, is_handed_out
+from hybridal_ray.oracles.own_labels import own_labels
 from hybridal_ray.pool import ledger, storage, table_files
 from hybridal_ray.pool.ledger import LabelCounts
 from hybridal_ray.pool.tables import Pool, Video
@@ -18,7 +19,7 @@ from hybridal_ray.run_budget import RunBudget
 from hybridal_ray.run_end import validates_apart
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.scoring.pool_part import seeded_part
-from hybridal_ray.selection.request import Selection
+from hybridal_ray.selection.request import Selection, budget_in_frames
 from hybridal_ray.selection.strategies import build_strategy
 from hybridal_ray.stopping.end_file import read_end
 from hybridal_ray.stopping.rounds_done import RoundsDone
@@ -73,13 +74,16 @@ def forecast_next_round(config: Config, pool: Pool) -> Forecast:
     store = RunStore(config.locate(config.run))
     videos = VideoRows.usable(pool.videos, "train", pool.root)
     labels = ledger.read(store.root)
+    if config.oracle.start_from_pool and not len(labels):
+        labels = own_labels(pool, videos)
     index = 0
     while store.stage(index, "select").done:
         index += 1
     to_label, asks_for = _purchases(config, store, videos, labels, index)
     so_far = ledger.label_counts(labels)
     labelled = LabelCounts(min(so_far.videos + to_label.new_videos, len(videos)), so_far.frames + to_label.frames)
-    stages, notes = _stages(config, pool, store, videos, labelled, index)
+    nothing_left = after(plain(RunBudget, config.budget), to_label).frames_left(labels) == 0
+    stages, notes = _stages(config, pool, store, videos, labelled, index, score=not nothing_left)
     if not len(labels):
         notes.insert(0, ASSUMPTION)
     end = read_end(store.root)
@@ -94,12 +98,19 @@ def _purchases(
     """What is to be labelled before a round, and what the round will ask for."""
     section, budget, cost = config.budget, plain(RunBudget, config.budget), expected_cost(config, labels)
 
-    def plan(num_videos: int, frames: int, most_frames: int | None, budget: RunBudget) -> Purchase:
-        return planned(videos, num_videos, frames, most_frames=most_frames, budget=budget, labels=labels, cost=cost)
+    def of_round(index: int, budget: RunBudget) -> Purchase:
+        plan = Plan(
+            section.videos_in(index),
+            section.frames_per_video,
+            section.max_frames_per_round,
+            section.revisit_fraction,
+            budget_in_frames(build_strategy(config.selection.strategy, config.selection.options)),
+        )
+        return planned(plan, videos, budget, labels, cost)
 
     before = index - 1 if index else None
     selected = store.stage(before, "select")
-    if store.stage(before, "label").done:
+    if store.stage(before, "label").done or (not index and config.oracle.start_from_pool):
         to_label = Purchase(0, 0, 0, 0.0, 0.0, picked=True)
     elif selected.done and selected.summary()["frames"]:
         picks = unanswered(table_files.read_table(storage.join(selected.directory, SELECTION)), labels)
@@ -107,30 +118,34 @@ def _purchases(
             picks = budget.cut(Selection(picks), labels, cost)[0].picks
         to_label = priced(picks, labels, cost, picked=True)
     elif index:  # it picked nothing; a budget that was raised since may let it pick
-        to_label = plan(section.videos_in(index - 1), section.frames_per_video, section.max_frames_per_round, budget)
+        to_label = of_round(index - 1, budget)
     else:
         longest = max(video.num_frames for video in videos)
-        to_label = plan(
+        start = Plan(
             len(videos) if section.start_videos == "all" else section.start_videos,
             longest if section.start_frames_per_video == "all" else section.start_frames_per_video,
-            None,
-            budget,
         )
-    next_budget = after(budget, to_label)
-    asks_for = plan(section.videos_in(index), section.frames_per_video, section.max_frames_per_round, next_budget)
-    return to_label, asks_for
+        to_label = planned(start, videos, budget, labels, cost)
+    return to_label, of_round(index, after(budget, to_label))
 
 
 def _stages(
-    config: Config, pool: Pool, store: RunStore, videos: Sequence[Video], labelled: LabelCounts, index: int
+    config: Config,
+    pool: Pool,
+    store: RunStore,
+    videos: Sequence[Video],
+    labelled: LabelCounts,
+    index: int,
+    *,
+    score: bool,
 ) -> tuple[list[StageForecast], list[str]]:
     """The stages of a round that are not done yet, and what is assumed of them.
 
-    At its training, `labelled` is what has labels.
+    At its training, `labelled` is what has labels; `score` says whether there is something to buy by scores.
     """
     trial = Trial(config, pool, labelled)
     forecasts = []
-    for name in _stage_names(config, pool):
+    for name in _stage_names(config, pool, score=score):
         if store.stage(index, name).done:
             continue
         found = latest_finished(store, name, index)
@@ -146,13 +161,13 @@ def _stages(
     return forecasts, notes
 
 
-def _stage_names(config: Config, pool: Pool) -> list[str]:
+def _stage_names(config: Config, pool: Pool, *, score: bool) -> list[str]:
     scored = build_strategy(config.selection.strategy, config.selection.options).needs_scores
     names = ("train", "evaluate", "validate", "score", "select")
     left_out = {
         "evaluate": goes_unmeasured(config, pool, config.evaluation.split),
         "validate": not validates_apart(config),
-        "score": not scored,
+        "score": not (scored and score),
     }
     return [name for name in names if not left_out.get(name, False)]
 

@@ -12,6 +12,7 @@ from hybridal_ray.pool.ledger import labelled_rows
 from hybridal_ray.pool.round_tables import SELECTION_SCHEMA
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.run_budget import ASSUMED_BOXES, RunBudget, boxes_per_frame, expected_seconds
+from hybridal_ray.selection.budgets import even_shares, split_new_and_revisited
 from hybridal_ray.selection.request import Selection
 
 ASSUMPTION = f"nothing is labelled yet, so {ASSUMED_BOXES:g} box on a frame is assumed"
@@ -53,35 +54,56 @@ def unanswered(picks: pa.Table, labels: pa.Table) -> pa.Table:
     return picks.filter(pa.array([frame not in known.get(video_id, ()) for video_id, frame in places], pa.bool_()))
 
 
-def planned(
-    videos: Sequence[Video],
-    num_videos: int,
-    frames_per_video: int,
-    *,
-    most_frames: int | None,
-    budget: RunBudget,
-    labels: pa.Table,
-    cost: CostModel,
-) -> Purchase:
+@dataclass(frozen=True)
+class Plan:
+    """What a purchase is to be, before it is picked.
+
+    Attributes:
+        videos: To buy from.
+        frames_per_video: To buy in each.
+        most_frames: Bound of this purchase alone.
+        revisit_fraction: Part of the videos that are to be labelled already.
+        in_frames: Whether the frames may lie in any number of videos.
+    """
+
+    videos: int
+    frames_per_video: int
+    most_frames: int | None = None
+    revisit_fraction: float = 0.0
+    in_frames: bool = False
+
+
+def planned(plan: Plan, videos: Sequence[Video], budget: RunBudget, labels: pa.Table, cost: CostModel) -> Purchase:
     """A purchase that is not picked yet, cut to the budget as it will be.
 
     Which videos it will be is not known: videos spread evenly over the pool stand for them. Their number of frames
-    is exact unless some videos have fewer frames than are wanted of one.
+    is exact unless some videos have fewer frames left than are wanted of one. Where the frames may lie in any number of
+    videos, each is taken to lie in one of its own, as far as there are as many: that costs the most.
 
     Args:
+        plan: The purchase.
         videos: That can be bought from.
-        num_videos: To buy from.
-        frames_per_video: To buy in each.
-        most_frames: Bound of this purchase alone.
         budget: Of the run.
         labels: All labels of the run so far (`LABELS_SCHEMA`).
         cost: Of an annotator's work.
     """
-    places = np.linspace(0, len(videos) - 1, min(num_videos, len(videos))).round().astype(int)
-    counts = [min(videos[int(place)].num_frames, frames_per_video) for place in places]
-    ids = [f"new {number}" for number, count in enumerate(counts) for _ in range(count)]
-    bounds = [bound for bound in (most_frames, budget.frames_left(labels)) if bound is not None]
-    picks = picks_in(ids[: min(bounds, default=None)])
+    answered, labelled = ledger.answered_frames(labels), set(labelled_rows(labels)["video_id"].to_pylist())
+    left = {video.video_id: video.num_frames - len(answered.get(video.video_id, ())) for video in videos}
+    new = [video_id for video_id, frames in left.items() if frames > 0 and video_id not in labelled]
+    revisited = [video_id for video_id, frames in left.items() if frames > 0 and video_id in labelled]
+    bounds = [bound for bound in (plan.most_frames, budget.frames_left(labels)) if bound is not None]
+    if plan.in_frames:
+        ids = [*new, *revisited]
+        most = min([plan.videos * plan.frames_per_video, *bounds])
+        shares = even_shares(most, [0] * len(ids), [left[video_id] for video_id in ids])
+        frames = [video_id for video_id, share in zip(ids, shares, strict=True) for _ in range(share)]
+    else:
+        counts = split_new_and_revisited(
+            plan.videos, plan.revisit_fraction, new_available=len(new), revisits_available=len(revisited)
+        )
+        chosen = [*_spread(new, counts[0]), *_spread(revisited, counts[1])]
+        frames = [video_id for video_id in chosen for _ in range(min(left[video_id], plan.frames_per_video))]
+    picks = picks_in(frames[: min(bounds, default=None)])
     return priced(budget.cut(Selection(picks), labels, cost)[0].picks, labels, cost, picked=False)
 
 
@@ -93,6 +115,10 @@ def after(budget: RunBudget, purchase: Purchase) -> RunBudget:
         max_videos=None if budget.max_videos is None else budget.max_videos - purchase.new_videos,
         max_seconds=None if budget.max_seconds is None else budget.max_seconds - purchase.annotator_seconds,
     )
+
+
+def _spread(video_ids: Sequence[str], count: int) -> list[str]:
+    return [video_ids[int(place)] for place in np.linspace(0, len(video_ids) - 1, count).round()]
 
 
 def picks_in(video_ids: Sequence[str]) -> pa.Table:

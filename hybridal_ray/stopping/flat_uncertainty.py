@@ -13,8 +13,7 @@ class FlatUncertainty:
     Of the kind "overall uncertainty" in Zhu, Wang, Hovy and Ma, "Confidence-based stopping criteria for active
     learning for data annotation", ACM Transactions on Speech and Language Processing 6(3), 2010. They ask for a low
     value; an uncertainty by dropout has no scale on which one is known to be low, so it is asked to stay put. It needs
-    no validation labels. An uncertainty of 0 throughout is that of a detector that finds nobody anywhere; it never
-    ends a run.
+    no validation labels. A detector that finds nobody anywhere never ends a run.
 
     Attributes:
         change: Width of the band, relative to its mean, above 0. A narrower one never ends a run earlier.

@@ -99,6 +99,19 @@ def test_what_is_done_of_a_round_costs_nothing_more(tiny_pool: Path, tmp_path: P
     assert [stage.stage for stage in told.stages] == ["evaluate", "select"]
 
 
+def test_labels_that_a_pool_brings_along_are_not_asked_for(tiny_pool: Path, tmp_path: Path) -> None:
+    told = forecast(tmp_path, tiny_pool, oracle__start_from_pool=True)
+    assert (told.to_label.frames, told.to_label.annotator_seconds, told.asks_for.frames) == (0, 0.0, 8)
+    assert not any("is assumed" in note for note in told.notes)
+
+
+def test_a_round_that_can_buy_nothing_is_not_scored(tiny_pool: Path, tmp_path: Path) -> None:
+    """The 15 frames of the start are all that the budget has."""
+    told = forecast(tmp_path, tiny_pool, budget__max_frames=15)
+    assert (told.to_label.frames, told.asks_for.frames) == (15, 0)
+    assert [stage.stage for stage in told.stages] == ["train", "evaluate", "select"]
+
+
 @pytest.mark.slow
 def test_times_foretold_are_those_that_come(tiny_pool: Path, tmp_path: Path) -> None:
     """By a trial before anything is run, and by the first round afterwards; within a factor, for machines are busy."""

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from hybridal_ray.forecast.purchase import after, picks_in, planned, priced, unanswered
+from hybridal_ray.forecast.purchase import Plan, after, picks_in, planned, priced, unanswered
 from hybridal_ray.oracles.cost import CostModel
 from hybridal_ray.pool.ledger import LABELS_SCHEMA
 from hybridal_ray.pool.round_tables import SELECTION_SCHEMA
@@ -40,10 +40,10 @@ def test_price_of_picks_by_hand() -> None:
     [
         ((9, 9, 9, 9), (3, 4), FREE, None, (12, 3)),
         ((9, 9), (3, 4), FREE, None, (8, 2)),  # there are but two videos
-        ((2, 3, 4), (3, 9), FREE, None, (9, 3)),  # and all their frames
+        ((2, 3, 4), (3, 9), FREE, None, (7, 3)),  # and all their frames but the two that are labelled
         ((9, 9, 9, 9), (3, 4), FREE, 6, (6, 2)),
         ((9, 9, 9, 9), (3, 4), RunBudget(7, None, None), None, (5, 2)),  # 2 of 7 are labelled
-        ((9, 9, 9, 9), (3, 4), RunBudget(None, 3, None), None, (4, 1)),  # 2 of 3 videos are labelled
+        ((9, 9, 9, 9), (3, 4), RunBudget(None, 3, None), None, (8, 2)),  # of a new video and of a labelled one
         ((9, 9, 9, 9), (3, 4), RunBudget(None, None, 120.0), None, (4, 1)),  # 80 s left: 25 + 3 × 15 = 70
         ((9, 9, 9, 9), (3, 4), RunBudget(2, None, None), None, (0, 0)),
     ],
@@ -55,10 +55,30 @@ def test_plan_by_hand(
     most_frames: int | None,
     expected: tuple[int, int],
 ) -> None:
-    found = planned(videos(*lengths), *asked, most_frames=most_frames, budget=budget, labels=labels(1, 1), cost=COST)
+    found = planned(Plan(*asked, most_frames), videos(*lengths), budget, labels(1, 1), COST)
     assert (found.frames, found.videos) == expected
     assert not found.picked
     assert found.annotator_seconds == 10 * found.videos + 15 * found.frames
+
+
+@pytest.mark.parametrize(
+    ("plan", "budget", "expected"),
+    [
+        (
+            Plan(2, 3, revisit_fraction=1.0),
+            RunBudget(None, 2, None),
+            (6, 2, 0),
+        ),  # whose videos are labelled
+        (Plan(2, 3, revisit_fraction=0.5), FREE, (6, 2, 1)),
+        (Plan(2, 3, in_frames=True), FREE, (6, 4, 2)),  # a video of its own for each, as far as there are
+        (Plan(2, 3, most_frames=3, in_frames=True), FREE, (3, 3, 2)),
+        (Plan(9, 9, in_frames=True), FREE, (4 * 9 - 2, 4, 2)),
+    ],
+)
+def test_labelled_videos_in_a_plan(plan: Plan, budget: RunBudget, expected: tuple[int, int, int]) -> None:
+    """Four videos of nine frames, of which two have one label each."""
+    found = planned(plan, videos(9, 9, 9, 9), budget, labels(1, 1), COST)
+    assert (found.frames, found.videos, found.new_videos) == expected
 
 
 def test_what_a_purchase_leaves_of_a_budget() -> None:
