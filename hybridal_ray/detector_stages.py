@@ -29,7 +29,7 @@ from hybridal_ray.selection.request import measure_of
 from hybridal_ray.selection.strategies import build_strategy
 from hybridal_ray.training.first_weights import pretrained_weights
 from hybridal_ray.training.settings import ClusteringSettings, LossSettings, SamplingSettings
-from hybridal_ray.training.trainer import Workers, epoch_line, train_round
+from hybridal_ray.training.trainer import Workers, epoch_line, forget_epochs, train_round
 
 BUDGET_SPENT = "the budget leaves nothing to buy"
 
@@ -73,6 +73,7 @@ class DetectorStages:
             return {"epochs": summary.epochs, "steps": steps, "best_epoch": summary.best_epoch, "loss": summary.loss}
 
         self._run.stage(round_index, "train", work)
+        forget_epochs(out_dir)
 
     def evaluate(self, round_index: int) -> None:
         """Measures the round's detector on the evaluation split, on the same kind of actors as scoring."""

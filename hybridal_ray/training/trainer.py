@@ -1,5 +1,6 @@
 """Training as one stage of a round, on Ray Train or in this process: the Ray edge of training."""
 
+import json
 import logging
 import os
 import tempfile
@@ -26,6 +27,9 @@ from hybridal_ray.training.task import LabelledVideos, State, TrainingTask
 from hybridal_ray.training.worker import final_weights, train
 
 STATE_FILE = "state.pt"
+RAY_RUN = "ray"  # the directory in which Ray Train keeps its state
+START_SECONDS = 1800  # for workers to start, nodes that are added included, as for the actors of a pass
+START_RETRIES = 3
 EpochProgress = Callable[[dict[str, float]], None]
 
 
@@ -156,6 +160,16 @@ def _keep(spec: DetectorSpec, state: State, out_dir: str) -> TrainingSummary:
     return TrainingSummary(checkpoint, epochs=state["epoch"], loss=history[best]["loss"], best_epoch=best)
 
 
+def forget_epochs(out_dir: str) -> None:
+    """Removes what a training keeps to go on after an interruption, once its stage is done: several times the weights.
+
+    Args:
+        out_dir: Where `train_round` left its results.
+    """
+    storage.remove(storage.join(out_dir, STATE_FILE))
+    storage.remove_directory(storage.join(out_dir, RAY_RUN))
+
+
 def epoch_line(metrics: Mapping[str, float]) -> str:
     """What is said of an epoch in a log."""
     return f"epoch {metrics['epoch']:.0f}: loss {metrics['loss']:.4f}, {metrics['seconds']:.1f} s"
@@ -241,8 +255,13 @@ def _worker(config: dict[str, Any]) -> None:
 def _train_on_ray(task: TrainingTask, out_dir: str, workers: Workers) -> State:
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # reports are collected this often
+    # Nodes that an autoscaler adds fetch an image first; a minute, Ray's default, is tried but a few times.
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(START_SECONDS / (START_RETRIES + 1)))
     import ray.train
     import ray.train.torch
+
+    location = storage.filesystem(out_dir)[1] if storage.is_uri(out_dir) else os.path.abspath(out_dir)
+    _drop_broken_snapshot(storage.join(out_dir, RAY_RUN))
 
     cpus, gpus = workers.cpus_per_worker, workers.gpus_per_worker
     trainer = ray.train.torch.TorchTrainer(
@@ -254,9 +273,13 @@ def _train_on_ray(task: TrainingTask, out_dir: str, workers: Workers) -> State:
             resources_per_worker={"CPU": cpus, **({"GPU": gpus} if gpus else {})},
         ),
         run_config=ray.train.RunConfig(
-            name="ray",
-            storage_path=out_dir if storage.is_uri(out_dir) else os.path.abspath(out_dir),
-            failure_config=ray.train.FailureConfig(max_failures=workers.max_failures, controller_failure_limit=3),
+            name=RAY_RUN,
+            storage_path=location,
+            # Ray would read characters of a key as parts of a URI.
+            storage_filesystem=storage.filesystem(out_dir)[0] if storage.is_uri(out_dir) else None,
+            failure_config=ray.train.FailureConfig(
+                max_failures=workers.max_failures, controller_failure_limit=START_RETRIES
+            ),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
             logging_config=ray.train.LoggingConfig(log_level="WARNING"),
         ),
@@ -265,14 +288,32 @@ def _train_on_ray(task: TrainingTask, out_dir: str, workers: Workers) -> State:
     try:
         result = trainer.fit()
     except ray.train.TrainingFailedError as error:
-        raise _mendable(error) from error
+        raise _mendable(error, workers) from error
     return _read_state(result.checkpoint)
 
 
-def _mendable(error: Exception) -> Exception:
-    """The worker's own error where it is one the user can mend, else the error itself."""
+def _mendable(error: Exception, workers: Workers) -> Exception:
+    """What the user can mend: a worker's own error, or that no workers came; else the error itself."""
+    from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
+
+    if isinstance(getattr(error, "controller_failure", None), WorkerGroupStartupTimeoutError):
+        return UserError(
+            f"training.workers={workers.workers}: so many of {workers.cpus_per_worker:g} CPU and "
+            f"{workers.gpus_per_worker:g} GPU each did not come within {START_SECONDS // 60} minutes; expected a "
+            "cluster that has, or adds, room for them"
+        )
     failures = getattr(error, "worker_failures", {})
     return next((own for own in failures.values() if isinstance(own, UserError | UnreadableVideo)), error)
+
+
+def _drop_broken_snapshot(directory: str) -> None:
+    """Removes what Ray cannot go on with: it does not write its snapshot atomically, and fails on half of one."""
+    location = storage.join(directory, "checkpoint_manager_snapshot.json")
+    if storage.exists(location):
+        try:
+            json.loads(storage.read_bytes(location))
+        except ValueError:
+            storage.remove_directory(directory)
 
 
 def _read_state(checkpoint: Any) -> State:

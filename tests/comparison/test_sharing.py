@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from tiny_comparisons import tiny_comparison
 
 from hybridal_ray.comparison.sharing import (
@@ -137,8 +136,6 @@ def contents(root: Path) -> dict[str, Any]:
             continue
         if name.endswith(".json"):
             found[name] = without_measured(json.loads(file.read_bytes()))
-        elif name.endswith("state.pt"):  # holds the history too
-            found[name] = repr(without_measured(torch.load(file, weights_only=True)))
         else:
             found[name] = file.read_bytes()
     return found

@@ -15,7 +15,7 @@ from hybridal_ray.pool.decoding import UnreadableVideo
 from hybridal_ray.pool.ledger import LABELS_SCHEMA
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings, SamplingSettings
-from hybridal_ray.training.trainer import TrainingSummary, Workers, train_round
+from hybridal_ray.training.trainer import TrainingSummary, Workers, _drop_broken_snapshot, forget_epochs, train_round
 
 OPTIMISER = OptimiserSettings(epochs=3, steps_per_epoch=3, batch_size=4, learning_rate=5e-3, warmup_steps=2)
 MadeUpPool = tuple[list[Video], pa.Table]
@@ -30,7 +30,7 @@ def workers(count: int) -> Workers:
     return Workers(count, cpus_per_worker=1, gpus_per_worker=0, device="cpu", max_failures=0)
 
 
-def train_here(pool: MadeUpPool, out_dir: Path, **changes) -> TrainingSummary:
+def train_here(pool: MadeUpPool, out_dir: Path | str, **changes) -> TrainingSummary:
     arguments = {
         "spec": SPEC,
         "videos": pool[0],
@@ -125,10 +125,40 @@ def test_a_labelled_video_that_is_gone_ends_the_training_by_name(pool: MadeUpPoo
         train_here(([gone], pool[1]), tmp_path / "out")
 
 
+def test_what_is_kept_of_epochs_goes_and_what_a_round_leaves_stays(pool: MadeUpPool, tmp_path: Path) -> None:
+    train_here(pool, tmp_path)
+    (tmp_path / "ray/epoch-0001").mkdir(parents=True)
+    forget_epochs(str(tmp_path))
+    forget_epochs(str(tmp_path))
+    assert {file.name for file in tmp_path.iterdir()} == {"checkpoint", "history.json"}
+
+
+@pytest.mark.parametrize(("written", "kept"), [('{"checkpoint_results": []}', True), ('{"checkpoint_resu', False)])
+def test_half_a_snapshot_of_rays_is_no_obstacle(tmp_path: Path, written: str, kept: bool) -> None:
+    (tmp_path / "checkpoint_manager_snapshot.json").write_text(written)
+    _drop_broken_snapshot(str(tmp_path))
+    assert tmp_path.exists() is kept
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 class TestOnRay:
+    def test_a_key_of_a_store_may_hold_any_character(self, pool: MadeUpPool, tmp_path: Path) -> None:
+        short = dataclasses.replace(OPTIMISER, epochs=1, steps_per_epoch=1)
+        for name in ("exp#1", "exp#2", "a run"):
+            location = f"file://{tmp_path}/{name.replace('#', '%23').replace(' ', '%20')}"
+            train_here(pool, location, optimiser=short, workers=workers(1))
+            assert (tmp_path / name / "ray/epoch-0001/state.pt").exists()
+
+    def test_workers_that_do_not_come_are_told_by_their_field(
+        self, pool: MadeUpPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "0.5")
+        wanted = dataclasses.replace(workers(1), gpus_per_worker=1)
+        with pytest.raises(UserError, match=r"^training\.workers=1: so many of 1 CPU and 1 GPU each did not come"):
+            train_here(pool, tmp_path, workers=wanted)
+
     def test_two_workers_train_as_one_process_does(self, pool: MadeUpPool, tmp_path: Path) -> None:
         # Without dropout and colours, which workers draw for themselves, only the order of sums is another; a low
         # rate keeps Adam from blowing that up.
