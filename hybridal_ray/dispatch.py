@@ -20,6 +20,7 @@ from hybridal_ray.pool.tables import Video
 
 __all__ = ["ActorPlan", "PassSummary", "Progress", "refuse_total_failure", "run_over_videos"]
 
+LISTING_SECONDS = 70.0  # network file systems show a directory as it was up to a minute ago
 READERS = 16  # threads that ask what earlier attempts have left
 
 
@@ -71,8 +72,8 @@ def run_over_videos(
         watch: Called as often, with all that is known.
 
     Raises:
-        UserError: No actor could start in time, `out_dir` belongs to a pass over other videos, or
-            `make_worker` raised one.
+        UserError: No actor could start in time, `out_dir` belongs to a pass over other videos or is not the same for
+            all nodes, or `make_worker` raised one.
         RuntimeError: Actor after actor died without finishing anything.
     """
     started = time.monotonic()
@@ -95,6 +96,7 @@ def run_over_videos(
         crew = Crew(make_worker, parts, tally, plan)
         crew.run(to_do)
         restarts = crew.restarts
+        _refuse_missing_parts(chunks, parts, out_dir)
     return PassSummary(len(chunks.order), dict(sorted(tally.failed.items())), restarts, time.monotonic() - started)
 
 
@@ -128,6 +130,26 @@ def _count_what_is_there(chunks: ChunkPlan, present: set[str], parts: Parts, tal
         for batch in batches():
             for report in filter(None, readers.map(parts.recorded, batch)):
                 tally.count(report.videos, report.frames, report.failed, earlier=True)
+
+
+def _refuse_missing_parts(chunks: ChunkPlan, parts: Parts, out_dir: str) -> None:
+    """Ends a pass whose actors wrote elsewhere: a path of their own node's disk.
+
+    Raises:
+        UserError: Parts are not there.
+    """
+    deadline = time.monotonic() + LISTING_SECONDS
+    while True:
+        present = parts.names()
+        missing = sum(not all(done for _, done in pieces(chunk, present)) for chunk in chunks)
+        if not missing:
+            return
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"{out_dir}: {missing} of the {len(chunks)} parts that the actors wrote are not here; expected a path "
+                "or URI that all nodes share (field `root`)"
+            )
+        time.sleep(1.0)
 
 
 def refuse_total_failure(summary: PassSummary, out_dir: str) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from hybridal_ray.chunks import read_parts
-from hybridal_ray.dispatch import ActorPlan, PassSummary, run_over_videos
+from hybridal_ray.chunk_plan import plan_chunks
+from hybridal_ray.chunks import Parts, read_parts
+from hybridal_ray.dispatch import ActorPlan, PassSummary, _refuse_missing_parts, run_over_videos
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.tables import Video
 
@@ -106,6 +107,20 @@ def test_in_process_pass_gives_the_rows_of_a_plain_loop(make_pass) -> None:
     assert work.rows() == [plain_row(video) for video in work.videos]
     assert told == [(0, 11), (4, 11), (8, 11), (11, 11)]
     assert (summary.videos, summary.failed, summary.actor_restarts) == (11, {}, 0)
+
+
+def test_parts_that_actors_wrote_elsewhere_are_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three parts one is there, whole, and of another one of its four videos."""
+    monkeypatch.setattr("hybridal_ray.dispatch.LISTING_SECONDS", 0.0)
+    out, videos = str(tmp_path / "out"), make_videos(12)
+    chunks = list(plan := plan_chunks(videos, out, 4))
+    parts = Parts(out, SCHEMA, error_row)
+    for chunk in (chunks[0], chunks[1].singles()[2]):
+        (tmp_path / "out" / f"{chunk.name}.parquet").touch()
+    with pytest.raises(
+        UserError, match=r"out: 2 of the 3 parts .* are not here; expected a path or URI that all nodes"
+    ):
+        _refuse_missing_parts(plan, parts, out)
 
 
 def test_in_process_pass_does_not_touch_ray(make_pass) -> None:
