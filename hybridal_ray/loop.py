@@ -15,7 +15,8 @@ from hybridal_ray.run_end import check_stopping
 from hybridal_ray.run_stages import RunStages, Say
 from hybridal_ray.run_store import RunStore
 from hybridal_ray.tracking.mlflow_sync import RunStatus
-from hybridal_ray.tracking.provenance import write_provenance
+from hybridal_ray.tracking.provenance import note_other_code, write_provenance
+from hybridal_ray.video_rows import VideoRows
 
 
 def run_loop(config: Config, say: Say = print, patience: Patience = END_AND_WAIT) -> str:
@@ -43,6 +44,9 @@ def run_loop(config: Config, say: Say = print, patience: Patience = END_AND_WAIT
         resolved = {**config.model_dump(mode="json"), "pool_identity": pool.identity()}
         store.open(resolved, FREE_FIELDS, free_until(config))
         write_provenance(run_root, pool)
+        other = note_other_code(run_root)
+        if other is not None:
+            say(other)
         rounds = Rounds(RunStages(config, pool, store, say), patience)
         detector, purchases = rounds.detector, rounds.purchases
         status: RunStatus = "FAILED"
@@ -88,7 +92,7 @@ def open_pool(config: Config, say: Say) -> Pool:
     # People can begin with videos alone; what cannot be evaluated is then not.
     evaluated = [] if asks_people(config) else [config.evaluation.split]
     for split in ("train", *evaluated, *validated):
-        if not pool.usable_videos(split):
+        if not len(VideoRows.usable(pool.videos, split, pool.root)):
             raise UserError(f"{location}/videos.parquet: no video of split {split!r} has status 'ok'")
     check_labels(config, pool)
     return pool

@@ -6,8 +6,9 @@ import os
 import platform
 import subprocess
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import hybridal_ray
 from hybridal_ray.errors import UserError
@@ -29,12 +30,14 @@ class Provenance:
             what the variable HYBRIDAL_REVISION says, else ``sources-`` and a hash of the package's files.
         versions: Version of Python, of this package and of the libraries that can move results.
         pool_identity: `Pool.identity` of the pool.
+        continued_by: ``git_revision`` and ``versions`` of each later job that ran another code than the one before it.
     """
 
     run_identity: str
     git_revision: str
     versions: dict[str, str]
     pool_identity: str
+    continued_by: tuple[dict[str, Any], ...] = ()
 
 
 def write_provenance(run_root: str, pool: Pool, git_revision: str | None = None) -> Provenance:
@@ -60,6 +63,29 @@ def write_provenance(run_root: str, pool: Pool, git_revision: str | None = None)
     return provenance
 
 
+def note_other_code(run_root: str, git_revision: str | None = None) -> str | None:
+    """Adds to the record of a run that this job goes on with another code or other libraries than the job before it.
+
+    Args:
+        run_root: The run directory, which has a record.
+        git_revision: Commit of the code; None finds it out.
+
+    Returns:
+        What is said of it, None where nothing is other.
+    """
+    provenance = read_provenance(run_root)
+    now: dict[str, Any] = {"git_revision": git_revision or current_git_revision(), "versions": current_versions()}
+    first: dict[str, Any] = {"git_revision": provenance.git_revision, "versions": provenance.versions}
+    before = provenance.continued_by[-1] if provenance.continued_by else first
+    if now == before:
+        return None
+    storage.write_json(_location(run_root), asdict(replace(provenance, continued_by=(*provenance.continued_by, now))))
+    told = {**before["versions"], "code": before["git_revision"]}, {**now["versions"], "code": now["git_revision"]}
+    changed = [name for name in sorted({*told[0], *told[1]}) if told[0].get(name) != told[1].get(name)]
+    each = ", ".join(f"{name} {told[0].get(name, 'none')} → {told[1].get(name, 'none')}" for name in changed)
+    return f"this run goes on with another code than it has run with so far: {each}"
+
+
 def read_provenance(run_root: str) -> Provenance:
     """Reads the record of a run.
 
@@ -68,7 +94,7 @@ def read_provenance(run_root: str) -> Provenance:
     """
     content = storage.read_json(_location(run_root))
     try:
-        return Provenance(**content)
+        return Provenance(**{**content, "continued_by": tuple(content.get("continued_by", ()))})
     except TypeError as error:
         raise UserError(f"{_location(run_root)}: expected the fields of a provenance record: {error}") from error
 

@@ -93,12 +93,14 @@ class RunSender:
     def _describe_run(self, pool: Pool) -> None:
         provenance = self._provenance
         end = read_end(self._run_root)
+        later = ", ".join(other["git_revision"] for other in provenance.continued_by)
         versions = {f"version.{name}": version for name, version in provenance.versions.items()}
         self._parent.set_tags(
             {
                 MLFLOW_GIT_COMMIT: provenance.git_revision,
                 MLFLOW_SOURCE_NAME: "hybridal-ray",
                 "git_revision": provenance.git_revision,
+                "continued_by": later or "the same code",
                 "pool": pool.name,
                 "pool_identity": provenance.pool_identity,
                 "run_directory": self._run_root,

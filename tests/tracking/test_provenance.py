@@ -22,6 +22,17 @@ def test_written_once_and_kept(tmp_path: Path, squares: Pool) -> None:
     assert first.versions["torch"] == importlib.metadata.version("torch")
 
 
+def test_a_run_that_goes_on_with_other_code_says_so_once(tmp_path: Path, squares: Pool) -> None:
+    provenance.write_provenance(str(tmp_path), squares, git_revision="abc")
+    assert provenance.note_other_code(str(tmp_path), "abc") is None
+    said = provenance.note_other_code(str(tmp_path), "def")
+    assert said == "this run goes on with another code than it has run with so far: code abc → def"
+    assert provenance.note_other_code(str(tmp_path), "def") is None
+    assert provenance.note_other_code(str(tmp_path), "abc") is not None
+    record = provenance.read_provenance(str(tmp_path))
+    assert (record.git_revision, [other["git_revision"] for other in record.continued_by]) == ("abc", ["def", "abc"])
+
+
 def test_two_runs_are_told_apart(tmp_path: Path, squares: Pool) -> None:
     runs = [provenance.write_provenance(str(tmp_path / name), squares, "abc") for name in ("a", "b")]
     assert runs[0].run_identity != runs[1].run_identity
