@@ -43,7 +43,7 @@ $(LABEL_STUDIO)/venv/bin/label-studio:
 	python3 -m venv $(LABEL_STUDIO)/venv
 	$(LABEL_STUDIO)/venv/bin/pip install -q label-studio==1.23.2
 
-.venv/label-studio: venv
+.venv/label-studio: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e '.[label-studio]'
 	touch $@
 

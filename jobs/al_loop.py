@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("overrides", nargs="*", help="dotted.key=value")
     parser.add_argument("--wait", action="store_true", help="wait for people's labels instead of ending")
     parser.add_argument("--accept-partial", action="store_true", help="go on with the labels that are there")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     try:
         config = load_config(arguments.config, arguments.overrides)
         refuse_relative_root(config.root)

@@ -24,7 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Runs a comparison; again to continue it.")
     parser.add_argument("--config", required=True, help="the comparison's YAML file, in the working directory")
     parser.add_argument("overrides", nargs="*", help="key=value")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     try:
         comparison = load_comparison(arguments.config, arguments.overrides)
         refuse_relative_root(comparison.root)

@@ -24,7 +24,6 @@ Videos = Annotated[
 Name = Annotated[str | None, typer.Option(help="Name of the pool; the name of its directory if not given.")]
 Fps = Annotated[float | None, typer.Option(min=0.01, help="Frame rate of videos that state none, as images do.")]
 Split = Annotated[str, typer.Option(help="train, val or test: of all videos of the file.")]
-LabelFile = Annotated[str, typer.Option(help="The annotation file.")]
 LabelFiles = Annotated[str, typer.Option(help="The annotation file, or a folder of them.")]
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from hybridal_ray.commands.ingest import absolute
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.tables import Pool, Video
 from hybridal_ray.registry import nearest
@@ -38,6 +39,8 @@ def predict(
     from hybridal_ray.evaluation.predicting import predict_videos
     from hybridal_ray.pool.tables import load_pool
 
+    checkpoint, out = absolute(checkpoint), absolute(out)  # actors have another working directory
+    pool = None if pool is None else absolute(pool)
     settings = detection_settings(setting or [])
     known = None if pool is None else load_pool(pool)
     videos, rates = _videos(known, split, video or [])

@@ -3,6 +3,7 @@
 The one file of the comparison that knows Ray.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -117,9 +118,15 @@ class OnRay:
         """See `Crew`."""
         import ray
 
-        # A GPU is asked for explicitly; without one a task sees none.
+        # A GPU is asked for explicitly; without one a task sees none. Where runs are tracked, and by whose leave, is
+        # told to this process alone.
+        tracking = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
         task = ray.remote(attempt).options(
-            name=job.name, num_cpus=self._cpus, num_gpus=self._gpus, max_retries=TASK_RETRIES
+            name=job.name,
+            num_cpus=self._cpus,
+            num_gpus=self._gpus,
+            max_retries=TASK_RETRIES,
+            runtime_env={"env_vars": tracking},
         )
         self._running[task.remote(job)] = job
 

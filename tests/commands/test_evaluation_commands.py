@@ -81,6 +81,17 @@ def test_a_pool_is_predicted_into_one_file_and_nothing_is_left_beside_it(predict
     assert [file.name for file in predictions.parent.iterdir()] == ["predictions.parquet"]
 
 
+@pytest.mark.ray
+def test_relative_places_hold_for_actors_too(hybridal, pool, predictions, tmp_path, ray_cluster, monkeypatch):
+    """The actors were started in another folder than this one."""
+    monkeypatch.chdir(pool)
+    arguments = ("--checkpoint", "checkpoint", "--pool", ".", "--out", "relative.parquet", "--actors", 1)
+    code, _, err = hybridal("predict", *arguments)
+    assert code == 0, err
+    found, expected = (pq.read_table(file).to_pylist() for file in (pool / "relative.parquet", predictions))
+    assert found == expected
+
+
 def test_plain_files_are_predicted_and_rendered(hybridal, pool, tmp_path):
     file = pool / "test-clips-a.mp4"
     arguments = ("--checkpoint", pool / "checkpoint", "--video", file, "--out", tmp_path / "p.parquet")

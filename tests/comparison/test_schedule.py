@@ -1,7 +1,9 @@
 """Oracle: the order and the errors that the jobs' needs allow, worked out by hand."""
 
 import functools
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +46,10 @@ def fails() -> None:
 
 def crashes() -> None:
     raise ZeroDivisionError("division\nby zero")
+
+
+def tell_tracking(location: str) -> None:
+    Path(location).write_text(os.environ["MLFLOW_TRACKING_URI"])
 
 
 def job(name: str, *needs: str, work: Callable[[], None] = nothing) -> Job:
@@ -134,6 +140,15 @@ def test_tasks_on_a_cluster(ray_cluster: None, tmp_path) -> None:
     assert ended == {"a": None, "b": None, "c": "the pool is gone"}
     assert (tmp_path / "a").read_text() == "x"
     assert (tmp_path / "b").read_text() == "xx"
+
+
+@pytest.mark.ray
+def test_tasks_track_where_this_process_does(ray_cluster: None, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cluster was started without the variable."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5999")
+    work = functools.partial(tell_tracking, str(tmp_path / "told"))
+    assert run([job("a", work=work)], OnRay(cpus=1, gpus=0, at_once=None, may_grow=False)) == {"a": None}
+    assert (tmp_path / "told").read_text() == "http://127.0.0.1:5999"
 
 
 @pytest.mark.ray

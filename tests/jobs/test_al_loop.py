@@ -32,6 +32,12 @@ def test_an_unknown_field(tmp_path: Path) -> None:
     assert "trainig: no such field; did you mean 'training'?" in line
 
 
+def test_fields_may_stand_before_and_behind_a_flag(tmp_path: Path) -> None:
+    line = told_in_one_line(al_loop("--config", write_settings(tmp_path), "seed=1", "--wait", "trainig.epochs=2"))
+
+    assert "trainig: no such field" in line
+
+
 def test_a_place_that_is_relative(tmp_path: Path) -> None:
     line = told_in_one_line(al_loop("--config", write_settings(tmp_path), "root=results"))
 
