@@ -16,6 +16,7 @@ from hybridal_ray.commands.export import export
 from hybridal_ray.commands.fields import fields
 from hybridal_ray.commands.forecast import tell_forecast
 from hybridal_ray.commands.ingest import absolute, ingest
+from hybridal_ray.commands.join import join
 from hybridal_ray.commands.labels import labels
 from hybridal_ray.commands.predict import predict
 from hybridal_ray.commands.telling import tell_pool
@@ -30,6 +31,7 @@ app.command()(thresholds)
 app.add_typer(export, name="export")
 app.add_typer(labels, name="labels")
 app.command()(check)
+app.command()(join)
 app.command()(compare)
 app.command("fields")(fields)
 
