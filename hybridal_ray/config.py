@@ -135,6 +135,8 @@ def load_config(file: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     path = Path(file)
     tree = read_tree(path)
+    if "arms" in tree:
+        raise UserError(f"{path}: has arms, so it is a comparison; `hybridal compare` and jobs/compare.py take it")
     for override in overrides:
         _apply(tree, override)
     return parse_config(tree, str(path))

@@ -7,7 +7,7 @@ from hybridal_ray.config import FREE_FIELDS, Config
 from hybridal_ray.errors import UserError
 from hybridal_ray.labelling import END_AND_WAIT, Patience, StillWaiting, asks_people
 from hybridal_ray.pool import storage
-from hybridal_ray.pool.demo import NAME, generate_demo_pool
+from hybridal_ray.pool.demo import NAME, demo_tables, generate_demo_pool
 from hybridal_ray.pool.tables import Pool, load_pool
 from hybridal_ray.rounds import Rounds
 from hybridal_ray.run_checks import check_cluster, check_detector, check_labels, check_settings, free_until
@@ -84,10 +84,10 @@ def open_pool(config: Config, say: Say) -> Pool:
         say(f"generating the demo pool: {config.pool.demo.videos} videos in {location}")
         generate_demo_pool(location, videos=config.pool.demo.videos, seed=config.pool.demo.seed)
     pool = load_pool(location)
-    if config.pool.demo is not None and pool.name == NAME and len(pool.videos) != config.pool.demo.videos:
-        say(
-            f"{location}: there already, with {len(pool.videos)} videos, not the {config.pool.demo.videos} of pool.demo"
-        )
+    if config.pool.demo is not None and pool.name == NAME:
+        asked = demo_tables(location, videos=config.pool.demo.videos, seed=config.pool.demo.seed)
+        if pool.identity() != asked.identity():
+            say(f"{location}: there already, with {len(pool.videos)} videos, which are not those that pool.demo names")
     validated = ["val"] if config.training.validation.source == "val" else []
     # People can begin with videos alone; what cannot be evaluated is then not.
     evaluated = [] if asks_people(config) else [config.evaluation.split]

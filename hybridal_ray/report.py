@@ -143,6 +143,8 @@ def _waits_for(store: RunStore) -> dict[str, Any] | None:
 
 
 def _waiting(waits_for: dict[str, Any]) -> str:
+    if waits_for["answered"] == waits_for["frames"]:
+        return f"round {waits_for['round']}: {waits_for['line']}; start the run again to go on"
     return f"round {waits_for['round']} waits for people: {waits_for['line']}; request in {waits_for['directory']}"
 
 

@@ -266,9 +266,13 @@ def take_lock(directory: Path, root: str) -> IO[bytes] | None:
 
     Raises:
         RunInUseError: Another process holds the lock.
+        UserError: The directory cannot be made or written to.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    lock = (directory / _LOCK).open("ab")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / _LOCK).open("ab")
+    except OSError as error:
+        raise UserError(f"{root}: cannot be written: {error}") from error
     try:
         # The kernel releases it with the process, so a job that was killed never leaves a stale lock behind.
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -311,3 +311,9 @@ def test_ray_is_used_only_where_it_is_asked_for(workers: int, actors: int, ray: 
 def test_mappings_whose_keys_are_no_fields_of_ours() -> None:
     free = {"selection.options", "selection.start_options", "detector.options", "oracle.options"}
     assert free == OPTION_FIELDS
+
+
+def test_the_file_of_a_comparison_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "compare.yaml").write_text("config: demo.yaml\narms: {random: {}}\n")
+    with pytest.raises(UserError, match=r"compare\.yaml: has arms, so it is a comparison; `hybridal compare`"):
+        load_config(tmp_path / "compare.yaml")

@@ -13,7 +13,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
-from hybridal_ray.run_store import RunStore, StageStatus
+from hybridal_ray.run_store import RunStore, StageStatus, take_lock
 
 CONFIG = {
     "seed": 0,
@@ -163,6 +163,12 @@ def test_a_file_is_no_run(tmp_path):
     file.write_text("not a run")
     with pytest.raises(UserError, match=r"notes\.txt: is a file"):
         begin(str(file))
+
+
+def test_a_place_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/run: cannot be written: .*Not a directory"):
+        take_lock(tmp_path / "file/run", str(tmp_path / "file/run"))
 
 
 def test_what_a_job_leaves_that_was_killed_at_once_is_no_obstacle(root):

@@ -48,7 +48,9 @@ def check(
         print(json.dumps(report.as_json(), indent=1))
     else:
         report.print(Console())
-    if fix is not None:
+    if fix is not None and report.unusable == report.videos:
+        print(f"{fix}: not written, for no video is usable", file=sys.stderr)
+    elif fix is not None:
         mended = write_mended(found, fix, report.seen, report.findings)
         print(f"{fix}: a pool of the {len(mended.videos)} usable videos", file=sys.stderr)
     elif report.unusable and not storage.is_uri(pool) and not as_json:

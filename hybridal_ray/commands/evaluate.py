@@ -152,6 +152,7 @@ def _truth(
 ) -> _Truth:
     from hybridal_ray.evaluation.ava_csv import read_ava_truth
     from hybridal_ray.pool.decoding import VideoFacts
+    from hybridal_ray.pool.table_checks import check_split
     from hybridal_ray.pool.tables import load_pool
 
     if (pool is None) == (ava_truth is None):
@@ -160,6 +161,7 @@ def _truth(
         ava = read_ava_truth(ava_truth, excluded)
         names = [str(action) for action in ava.actions]
         return _Truth(ava.truth, sorted(ava.labelled), names, ava.labelled, ava.actions, None)
+    check_split(split)
     known = load_pool(str(pool))
     videos = known.usable_videos(split)
     ids = [video.video_id for video in videos]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from hybridal_ray.pool.table_checks import check_split
 from hybridal_ray.pool.tables import Pool, load_pool
 
 export = typer.Typer(no_args_is_help=True, help="Write the labels of a pool in a format of the field.")
@@ -48,5 +49,7 @@ def ava(pool: PoolRoot, out: OutFile, split: Split = None) -> None:
 
 
 def _write(exporter: Callable[[Pool, str, str | None], int], root: str, out: str, split: str | None) -> None:
+    if split is not None:
+        check_split(split)
     videos = exporter(load_pool(root), out, split)
     print(f"{out}: the labels of {videos} videos")

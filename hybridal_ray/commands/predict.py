@@ -33,7 +33,7 @@ def predict(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Detect who acts where and doing what, on the cluster that RAY_ADDRESS names or in this process."""
+    """Detect who acts where and doing what, on the cluster of RAY_ADDRESS or here; exit code 1 if a video fails."""
     from hybridal_ray import cluster
     from hybridal_ray.dispatch import ActorPlan
     from hybridal_ray.evaluation.predicting import predict_videos
@@ -59,6 +59,7 @@ def predict(
     rendered = [] if render is None else _render(videos, rates, known, checkpoint, out, render, min_score)
     told = {"predictions": out, "videos": len(videos), **summary, "rendered": rendered}
     print(json.dumps(told, indent=1) if as_json else "\n".join(_lines(told, render)))
+    raise typer.Exit(1 if summary["failed"] else 0)
 
 
 def detection_settings(overrides: list[str]) -> Any:
@@ -129,7 +130,9 @@ def _lines(told: dict[str, Any], folder: str | None) -> list[str]:
 def _videos(pool: Pool | None, split: str, files: list[Path]) -> tuple[list[Video], dict[str, float]]:
     """The videos to detect on, and the frame rate of each."""
     from hybridal_ray.pool.decoding import UnreadableVideo, probe
+    from hybridal_ray.pool.table_checks import check_split
 
+    check_split(split)
     videos = [] if pool is None else pool.usable_videos(split)
     if pool is not None and not videos:
         raise UserError(f"{pool.root}/videos.parquet: no video of split {split!r} has status 'ok'")

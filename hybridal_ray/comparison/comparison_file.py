@@ -20,6 +20,13 @@ SEED = "{seed}"  # in an override, stands for the seed of the run
 
 # Each run is one process: training and scoring happen where its task runs.
 IN_PROCESS = ("training.workers=0", "scoring.actors=0")
+SET_FOR_EVERY_RUN = {
+    "seed": "the runs of an arm have the seeds 0 to `seeds` − 1; expected the field seeds",
+    "run": "each run lies below the directory of the comparison; expected the field out",
+    "tracking.experiment": "the runs are tracked under the comparison's name; expected the field name",
+    "training.workers": "each run is one process; expected cpus_per_run, gpus_per_run and at_once",
+    "scoring.actors": "each run is one process; expected cpus_per_run, gpus_per_run and at_once",
+}
 ALL_LABELS = (
     "budget.start_videos=all", "budget.start_frames_per_video=all", "rounds=1",
     "budget.max_frames=null", "budget.max_videos=null", "budget.max_seconds=null",
@@ -164,6 +171,8 @@ def load_comparison(file: str | Path, overrides: Sequence[str] = ()) -> Comparis
     """
     path = Path(file)
     tree = read_tree(path)
+    if "arms" not in tree and "config" not in tree:
+        raise UserError(f"{path}: has no arms, so it is no comparison; `hybridal run --config` takes the file of a run")
     of_arms = []
     for override in overrides:
         key, value = read_override(override)
@@ -203,6 +212,10 @@ def _overrides_of(tree: Mapping[str, Any], path: Path) -> list[Any]:
 
 def _check_arms(comparison: Comparison) -> None:
     """Refuses an arm that is no configuration, or whose figures are of another split than the reference's."""
+    _refuse_fixed(comparison.overrides, "overrides")
+    sections = {name: arm.overrides for name, arm in comparison.arms.items()}
+    for name, own in {**sections, **({} if comparison.full is None else {FULL: comparison.full.overrides})}.items():
+        _refuse_fixed(own, f"arm {name!r}")
     expected = comparison.config_of(comparison.reference, 0).evaluation.split
     for arm in [*comparison.arms, *([] if comparison.full is None else [FULL])]:
         found = comparison.config_of(arm, 0).evaluation.split
@@ -211,6 +224,14 @@ def _check_arms(comparison: Comparison) -> None:
                 f"arm {arm!r}: evaluation.split is {found!r}, expected {expected!r} as in the arm "
                 f"{comparison.reference!r}: figures of different splits cannot be compared"
             )
+
+
+def _refuse_fixed(overrides: Sequence[str], where: str) -> None:
+    """Refuses fields that the comparison itself sets for every run."""
+    for override in overrides:
+        key = read_override(override)[0]
+        if key in SET_FOR_EVERY_RUN:
+            raise UserError(f"{where}: {key} cannot be set, for {SET_FOR_EVERY_RUN[key]}")
 
 
 def _misspelt(key: str) -> str:

@@ -181,6 +181,17 @@ def write_bytes(location: str, content: bytes) -> None:
         raise UserError(f"{location}: cannot be written: {error}") from error
 
 
+def refuse_unwritable(directory: str) -> None:
+    """Stops where nothing can be written, which is tried; a directory that is not there is made.
+
+    Raises:
+        UserError: It cannot be written to.
+    """
+    probe = join(directory, ".probe")
+    write_bytes(probe, b"")
+    remove(probe)
+
+
 def remove(location: str) -> None:
     """Deletes a file; nothing happens where there is none."""
     if exists(location):

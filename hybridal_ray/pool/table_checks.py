@@ -17,6 +17,16 @@ SPLITS = ("train", "val", "test")
 STATUSES = ("ok", "missing", "unreadable")
 
 
+def check_split(split: str) -> None:
+    """Refuses what is no split, as an option gives it.
+
+    Raises:
+        UserError: It is none.
+    """
+    if split not in SPLITS:
+        raise UserError(f"--split: found {split!r}, expected one of {', '.join(SPLITS)}")
+
+
 def check_description(location: str, description: object) -> None:
     """``pool.json`` is of this format and names the pool and its classes."""
     if not isinstance(description, Mapping):

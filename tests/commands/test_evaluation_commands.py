@@ -248,3 +248,14 @@ def test_what_the_user_can_mend_is_told_in_one_line(hybridal, pool, arguments, m
     assert message in err
     assert err.startswith("hybridal: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict", "export"])
+def test_a_split_that_is_none_is_refused_by_its_option(hybridal, pool, predictions, tmp_path, command):
+    arguments = {
+        "evaluate": ("--pool", pool, "--predictions", predictions),
+        "predict": ("--checkpoint", pool / "checkpoint", "--pool", pool, "--out", tmp_path / "p.parquet"),
+        "export": ("act", pool, "--out", tmp_path / "p.pkl"),
+    }[command]
+    code, _, err = hybridal(command, *arguments, "--split", "tst")
+    assert (code, err) == (2, "hybridal: --split: found 'tst', expected one of train, val, test\n")

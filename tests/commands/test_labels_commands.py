@@ -53,6 +53,9 @@ def test_answers_come_in_and_the_bad_one_is_named(hybridal, run: Path, tmp_path:
     waits_for = json.loads(hybridal("status", run, "--json")[1])["waits_for"]
     assert (waits_for["request"], waits_for["answered"], waits_for["answers_open"]) == (ID, 1, 1)
 
+    hybridal("labels", "import", run, answers(tmp_path / "g.json", {"task": task_name(ID, 1), "annotator": "anna"}))
+    assert "round 0: 2 of 2 frames answered, 0 answers open; start the run again" in hybridal("status", run)[1]
+
     assert "0 added, 1 duplicates" in hybridal("labels", "import", run, file)[1]
     assert len(list((run / "rejected").iterdir())) == 1
 

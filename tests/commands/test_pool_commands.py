@@ -76,12 +76,17 @@ def test_labels_go_in_and_out_in_every_format(hybridal, videos: Path, tmp_path: 
 
 
 def test_a_pool_is_replaced_by_itself_alone(hybridal, videos: Path, tmp_path: Path) -> None:
-    out = tmp_path / "pool"
+    out, both = tmp_path / "pool", ("videos", "--videos", videos, "--classes", "run", "--out", tmp_path / "both")
+    assert hybridal("ingest", *both)[0] == 0
+    (videos / "w.mp4").rename(tmp_path / "w.mp4")
     with_labels = ("cvat", "--annotations", write_cvat(tmp_path), "--videos", videos, "--out", out)
     without = ("videos", "--videos", videos, "--classes", "run", "--out", out)
     assert hybridal("ingest", *without)[0] == 0
     assert hybridal("ingest", *with_labels)[0] == 0  # labels for a pool that had none
     assert hybridal("ingest", *with_labels)[0] == 0
+    code, _, err = hybridal("ingest", *both)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "both/pool.json: a pool is there already, with 1 videos that the new one has not ('w'); expected all" in err
     before = {file.name: file.read_bytes() for file in out.iterdir()}
     for arguments, why in (
         (without, "a pool with 3 labelled boxes is there already, and the new one has none"),
@@ -93,6 +98,37 @@ def test_a_pool_is_replaced_by_itself_alone(hybridal, videos: Path, tmp_path: Pa
         assert err.startswith(f"hybridal: {out}/pool.json: a pool ")
         assert why in err
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+
+
+def test_where_nothing_can_be_written_nothing_is_decoded(hybridal, videos: Path, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("hybridal_ray.pool.formats.assembling._look_at", lambda *_: pytest.fail("videos were decoded"))
+    arguments = ("--videos", videos, "--classes", "run", "--out", tmp_path / "file/pool")
+    code, _, err = hybridal("ingest", "videos", *arguments)
+    assert (code, err.count("\n"), "cannot be written" in err) == (2, 1, True)
+
+
+def test_pools_are_joined_by_their_relative_names(hybridal, videos: Path, tmp_path: Path, monkeypatch) -> None:
+    labels = (
+        "--annotations",
+        write_cvat(tmp_path),
+        "--videos",
+        videos,
+        "--split",
+        "test",
+        "--out",
+        tmp_path / "tested",
+    )
+    assert hybridal("ingest", "cvat", *labels, "--videos", videos)[0] == 0
+    (videos / "v.mp4").rename(tmp_path / "v.mp4")
+    assert hybridal("ingest", "videos", "--videos", videos, "--classes", "sit,run", "--out", tmp_path / "bare")[0] == 0
+    monkeypatch.chdir(tmp_path)
+    code, out, err = hybridal("join", "bare", "tested", "--out", "pool", "--json")
+    assert code == 0, err
+    told, pool = json.loads(out), load_pool(str(tmp_path / "pool"))
+    assert (told["train videos"], told["test videos"], pool.name, pool.classes) == (1, 1, "pool", ("sit", "run"))
+    assert set(pool.tubes["class_id"].to_pylist()) == {1}
+    assert hybridal("join", "bare", "bare", "--out", "twice")[0] == 2
 
 
 def test_a_video_that_is_not_there_is_told(hybridal, videos: Path, tmp_path: Path) -> None:
@@ -126,6 +162,15 @@ def test_check_ends_with_1_until_what_is_unusable_is_gone(hybridal, videos: Path
     assert code == 0
     assert "1 videos, 0 of them unusable" in out
     assert "is the pool that is checked" in hybridal("check", pool, "--fix", pool)[2]
+
+
+def test_check_writes_no_pool_of_nothing(hybridal, videos: Path, tmp_path: Path) -> None:
+    hybridal("ingest", "videos", "--videos", videos, "--classes", "run", "--out", tmp_path / "pool")
+    for file in videos.iterdir():
+        file.unlink()
+    code, _, err = hybridal("check", tmp_path / "pool", "--actors", 0, "--fix", tmp_path / "mended")
+    assert (code, "mended: not written, for no video is usable" in err) == (1, True)
+    assert not (tmp_path / "mended").exists()
 
 
 def test_check_never_mends_a_pool_in_its_own_place_or_in_that_of_another(

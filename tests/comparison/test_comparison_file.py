@@ -223,6 +223,9 @@ def test_every_field_of_a_run_can_be_an_override(tmp_path: Path) -> None:
             "arm 'full': evaluation.split is 'val', expected 'test'",
         ),
         ({"config": "gone.yaml"}, "gone.yaml: cannot be read"),
+        ({"overrides": ["seed=3"]}, "overrides: seed cannot be set, for the runs of an arm have the seeds 0 to"),
+        ({"arms": {"random": {"overrides": {"training.workers": 2}}}}, "arm 'random': training.workers cannot be set"),
+        ({"full": {"overrides": {"run": "runs/full"}}}, "arm 'full': run cannot be set"),
         ({"metrics": ["frame_map@0.6"]}, "metrics: no figure 'frame_map@0.6' is known"),
         ({"metrics": ["ava/video_map@0.5"]}, "metrics: no figure 'ava/video_map@0.5' is known"),
         ({"metrics": ["act/frame_mpa@0.5"]}, "; did you mean 'act/frame_map@0.5'?"),
@@ -240,3 +243,9 @@ def test_what_is_wrong_is_named(fields: dict, message: str, tmp_path: Path) -> N
 def test_the_arm_with_a_wrong_value_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"arm 'worse': .*scoring\.passes"):
         tiny_comparison(tmp_path, arms={"random": {}, "worse": {"overrides": {"scoring.passes": 0}}})
+
+
+def test_the_file_of_a_run_is_no_comparison(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("rounds: 2\n")
+    with pytest.raises(UserError, match=r"run\.yaml: has no arms, so it is no comparison; `hybridal run --config`"):
+        load_comparison(tmp_path / "run.yaml")

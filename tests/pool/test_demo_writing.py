@@ -71,6 +71,19 @@ def test_a_generation_that_fails_leaves_no_pool_of_former_tables_either(tmp_path
     assert not (tmp_path / "pool.json").exists()
 
 
+def test_a_demo_pool_is_replaced_by_the_same_alone(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    for stray in ("source-0099-clip-0.mp4", "mine.mp4"):
+        (tmp_path / "videos" / stray).touch()
+    pool = generate_demo_pool(str(tmp_path), videos=8, seed=0)
+    files = {file.name for file in (tmp_path / "videos").iterdir()}
+    assert files == {"mine.mp4", *(uri.rpartition("/")[2] for uri in pool.videos["uri"].to_pylist())}
+    for videos, seed in ((8, 1), (9, 0)):
+        with pytest.raises(UserError, match=r"pool\.json: another demo pool is there; expected the same"):
+            generate_demo_pool(str(tmp_path), videos=videos, seed=seed)
+    assert load_pool(str(tmp_path)).identity() == generate_demo_pool(str(tmp_path), videos=8, seed=0).identity()
+
+
 def test_a_pool_of_another_kind_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "pool.json").write_text('{"name": "street", "classes": [], "format_version": 1}')
     with pytest.raises(UserError, match=r"pool\.json: the pool 'street' is there already"):

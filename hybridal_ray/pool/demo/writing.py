@@ -1,6 +1,7 @@
 """Writes the demo pool: its tables, from the staged clips alone, and its H.264 files."""
 
 import io
+import re
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,9 +19,10 @@ from hybridal_ray.pool.demo.rendering import film
 from hybridal_ray.pool.demo.scenes import paint_backdrop
 from hybridal_ray.pool.demo.sources import PlannedClip, draw_source, plan_clips
 from hybridal_ray.pool.demo.staging import FRAME_RATE, FRAME_SIZE, Staging, stage_clip
-from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, forget_pool, save_pool
+from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, forget_pool, load_pool, save_pool
 
 NAME = "demo"
+_GENERATED = re.compile(r"source-\d{4}-clip-\d+\.mp4")
 _WORKERS = 2  # threads: NumPy and the encoder release the interpreter's lock most of the time
 _DEFAULT = DemoDifficulty()
 
@@ -40,15 +42,16 @@ def generate_demo_pool(root: str, *, videos: int = 240, seed: int = 0, difficult
         The pool as written.
 
     Raises:
-        UserError: `videos` is too small, another pool is at `root`, or nothing can be written there.
+        UserError: `videos` is too small, a pool of other videos is at `root`, or nothing can be written there.
     """
-    _refuse_to_overwrite(root)
     pool = demo_tables(root, videos=videos, seed=seed, difficulty=difficulty)
+    _refuse_to_overwrite(pool)
     clips_of: dict[int, list[PlannedClip]] = {}
     for planned in plan_clips(videos, seed):
         clips_of.setdefault(planned.source, []).append(planned)
     write = partial(_write_source, root, seed, difficulty)
     forget_pool(root)
+    _remove_strays(pool)
     with ThreadPoolExecutor(_WORKERS) as workers:
         deque(workers.map(write, clips_of.values()), maxlen=0)  # the first error ends it and is raised here
     save_pool(pool)
@@ -90,11 +93,27 @@ def encode_h264(frames: npt.NDArray[np.uint8], rate: int) -> bytes:
     return file.getvalue()
 
 
-def _refuse_to_overwrite(root: str) -> None:
-    """Stops before a pool that is not a demo pool is overwritten."""
-    location = storage.join(root, "pool.json")
-    if storage.exists(location) and (found := storage.read_json(location).get("name")) != NAME:
+def _refuse_to_overwrite(pool: Pool) -> None:
+    """Stops before another pool is overwritten, a demo pool of other videos among them: runs go by what is in it."""
+    location = storage.join(pool.root, "pool.json")
+    if not storage.exists(location):
+        return
+    if (found := storage.read_json(location).get("name")) != NAME:
         raise UserError(f"{location}: the pool {found!r} is there already, expected no pool or a demo pool")
+    try:
+        there = load_pool(pool.root).identity()
+    except UserError:
+        return  # of what is broken nothing is lost
+    if there != pool.identity():
+        raise UserError(f"{location}: another demo pool is there; expected the same number and seed, or another place")
+
+
+def _remove_strays(pool: Pool) -> None:
+    """Removes what a longer generation that was cut off has left beside the videos of the pool."""
+    own = {storage.join(pool.root, uri) for uri in pool.videos["uri"].to_pylist()}
+    for file in storage.list_files(storage.join(pool.root, "videos"), suffix=".mp4"):
+        if file not in own and _GENERATED.fullmatch(file.rpartition("/")[2]):
+            storage.remove(file)
 
 
 def _write_source(root: str, seed: int, difficulty: DemoDifficulty, clips: list[PlannedClip]) -> None:

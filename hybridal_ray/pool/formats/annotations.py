@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from hybridal_ray.errors import UserError
 from hybridal_ray.pool.decoding import VideoFacts
-from hybridal_ray.pool.table_checks import SPLITS
 
 FrameNumbers = npt.NDArray[np.int64]
 Boxes = npt.NDArray[np.float64]
@@ -94,13 +92,3 @@ class Annotations:
     classes: tuple[str, ...]
     videos: Sequence[AnnotatedVideo]
     notes: Sequence[str] = ()
-
-
-def check_split(split: str) -> None:
-    """Refuses a split that no pool may have, before anything is read.
-
-    Raises:
-        UserError: It is none of ``train``, ``val`` and ``test``.
-    """
-    if split not in SPLITS:
-        raise UserError(f"--split: found {split!r}, expected one of {', '.join(SPLITS)}")

@@ -81,7 +81,8 @@ def assemble_pool(
     if not videos:
         raise UserError(f"{source}: names no video")
     # Before hours of decoding, and again when it is known whether any box is left.
-    refuse_to_replace(root, name, annotations.classes, labelled=_may_have_labels(videos))
+    ids = [video.video_id for video in videos]
+    refuse_to_replace(root, name, annotations.classes, ids, labelled=_may_have_labels(videos))
     seen = _look_at(videos, media, source, fps, progress)
     tables, rows = LabelTables(), []
     for video, found in zip(videos, seen, strict=True):
@@ -97,7 +98,7 @@ def assemble_pool(
         tubes=tables.tubes(),
         looked_at=tables.looked_at(),
     )
-    refuse_to_replace(root, name, annotations.classes, labelled=pool.tubes.num_rows > 0)
+    refuse_to_replace(root, name, annotations.classes, ids, labelled=pool.tubes.num_rows > 0)
     save_pool(pool)
     return Imported(pool, [*annotations.notes, *_absences(videos, seen), *tables.notes()])
 

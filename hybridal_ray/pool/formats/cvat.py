@@ -15,12 +15,13 @@ import numpy as np
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.decoding import VideoFacts
-from hybridal_ray.pool.formats.annotations import AnnotatedVideo, Annotations, Tube, VideoLabels, check_split
+from hybridal_ray.pool.formats.annotations import AnnotatedVideo, Annotations, Tube, VideoLabels
 from hybridal_ray.pool.formats.cvat_shapes import Shape, read_shapes
 from hybridal_ray.pool.formats.frame_ranges import KEY, from_text
 from hybridal_ray.pool.formats.keyframes import Keyframes
 from hybridal_ray.pool.formats.media import without_suffix
 from hybridal_ray.pool.masks import encode_mask
+from hybridal_ray.pool.table_checks import check_split
 from hybridal_ray.pool.untrusted import inner_path, parse_xml, parse_xml_content
 from hybridal_ray.registry import nearest
 

@@ -96,7 +96,6 @@ def ingest_jhmdb_21(
             has too few sources to be split, or what is at `root` may not be replaced (`refuse_to_replace`).
     """
     classes = _class_folders(videos)
-    refuse_to_replace(root, NAME, classes, labelled=True)
     clips = _read_groups(groups, videos, classes)
     if not masks.is_dir():
         raise UserError(f"{masks}: no such folder, expected the masks, <class>/<clip>.mat")
@@ -110,6 +109,8 @@ def ingest_jhmdb_21(
     else:
         splits = dict(read_official_split(official, split))
         clips = _grouped_within(splits, [clip for clip in clips if clip.path in splits])
+    ids = [clip.video_id for clip in clips]
+    refuse_to_replace(root, NAME, classes, ids, labelled=True)
     annotated = _read_clips(clips, videos, masks, progress)
     pool = Pool(
         root=root,
@@ -128,7 +129,7 @@ def ingest_jhmdb_21(
             TUBES_SCHEMA,
         ),
     )
-    refuse_to_replace(root, NAME, classes, labelled=pool.tubes.num_rows > 0)
+    refuse_to_replace(root, NAME, classes, ids, labelled=pool.tubes.num_rows > 0)
     save_pool(pool)
     return pool
 

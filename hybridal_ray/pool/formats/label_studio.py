@@ -22,12 +22,12 @@ from hybridal_ray.pool.formats.annotations import (
     FrameNumbers,
     Tube,
     VideoLabels,
-    check_split,
 )
 from hybridal_ray.pool.formats.frame_ranges import KEY, from_text
 from hybridal_ray.pool.formats.keyframes import Keyframes
 from hybridal_ray.pool.formats.media import without_suffix
 from hybridal_ray.pool.formats.rotated import around
+from hybridal_ray.pool.table_checks import check_split
 from hybridal_ray.pool.untrusted import inner_path, parse_json
 
 DEFAULT_RATE = 24.0
