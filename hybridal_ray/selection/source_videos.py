@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from hybridal_ray.selection.balancing import balanced_order
 from hybridal_ray.selection.cluster_videos import Inside
@@ -37,9 +36,12 @@ class SourceVideos:
 
     def choose(self, pool: PoolRows, request: SelectionRequest) -> list[Lot]:
         """See `VideoRule`."""
-        sources = _sources(pool, request)
+        number_of = _source_numbers(request)
+        sources = np.array([number_of[video_id] for video_id in pool.table["video_id"].to_pylist()], dtype=np.int64)
         rng = np.random.default_rng(request.seed)
-        held = np.bincount(sources[pool.labelled], minlength=int(sources.max(initial=0)) + 1)
+        # Of all videos: where a part of the pool was scored, most labelled ones are not in it.
+        labelled = [number_of[video.video_id] for video in request.videos if request.labelled.get(video.video_id)]
+        held = np.bincount(labelled, minlength=max(number_of.values(), default=0) + 1)
         lots = []
         for places, count in pool.kinds(request):
             ranked = by_score(pool, places, balance_classes=False) if self.needs_scores else _shuffled(places, rng)
@@ -56,12 +58,11 @@ def sources(inside: Inside = "uncertainty", frames: str = "scored") -> Combined:
     return Combined(SourceVideos(inside), frame_rule(frames))
 
 
-def _sources(pool: PoolRows, request: SelectionRequest) -> npt.NDArray[np.int64]:
-    """(V,), the number of each video's source among the sources of the pool in the order of their names."""
-    group_of = {video.video_id: video.group for video in request.videos}
-    number_of = {group: number for number, group in enumerate(sorted(set(group_of.values())))}
-    ids = pool.table["video_id"].to_pylist()
-    return np.array([number_of[group_of[video_id]] for video_id in ids], dtype=np.int64)
+def _source_numbers(request: SelectionRequest) -> dict[str, int]:
+    """By video id, the number of its source among those of the pool in the order of their names."""
+    groups = sorted({video.group for video in request.videos})
+    number_of = {group: number for number, group in enumerate(groups)}
+    return {video.video_id: number_of[video.group] for video in request.videos}
 
 
 def _shuffled(places: Places, rng: np.random.Generator) -> list[int]:

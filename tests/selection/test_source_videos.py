@@ -11,6 +11,7 @@ from made_up_pools import RELAXED, make_request, make_video, score_row
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.selection.request import SelectionRequest
+from hybridal_ray.selection.score_batches import ScoreTable
 from hybridal_ray.selection.strategies import build_strategy, run_strategy
 
 RANDOM = {"inside": "random", "frames": "random"}
@@ -33,6 +34,14 @@ def test_sources_take_turns_and_the_most_uncertain_video_goes_first():
     # b and c have none yet, and c0 ranks higher; then a has one, as both of these do, and a1 is the most uncertain.
     assert picks["video_id"].to_pylist() == ["c0", "b1", "a1", "b0"]
     assert picks["frame"].to_pylist() == [5, 5, 5, 5]
+
+
+def test_labelled_videos_of_which_no_score_is_there_count_too():
+    """As where a part of the pool was scored: of source a three are labelled, none of them in that part."""
+    request = request_of({"a": 4, "b": 2}, {"a3": 9.0}, labelled={"a0": [3], "a1": [3], "a2": [3]}, num_videos=1)
+    part = request.scores.table.filter([name in ("a3", "b0") for name in request.scores.table["video_id"].to_pylist()])
+    picks = run_strategy("sources", {}, dataclasses.replace(request, scores=ScoreTable(part))).picks
+    assert picks["video_id"].to_pylist() == ["b0"]
 
 
 @RELAXED
