@@ -40,7 +40,7 @@ class Chunk:
 
     def single_names(self) -> list[str]:
         """Of the parts of its videos, were each in a chunk of its own."""
-        return [f"{self.name}-{index:04d}" for index in range(len(self.videos))]
+        return _single_names(self.name, len(self.videos))
 
     def singles(self) -> list["Chunk"]:
         """The same videos, each in a chunk of its own, for when one of them takes its process down."""
@@ -72,10 +72,25 @@ class ChunkPlan:
         return -(-len(self.order) // self.size)
 
     def __iter__(self) -> Iterator[Chunk]:
-        digits = max(5, len(str(len(self) - 1)))  # the order of their names is the order of the parts
         for index in range(len(self)):
             places = self.order[index * self.size : (index + 1) * self.size]
-            yield Chunk(f"part-{index:0{digits}d}", tuple(self.videos[int(place)] for place in places))
+            yield Chunk(self._name(index), tuple(self.videos[int(place)] for place in places))
+
+    def missing(self, present: Set[str]) -> list[str]:
+        """Names of the chunks whose parts are not all `present`, whole or video by video; makes no video."""
+        last = len(self.order) - (len(self) - 1) * self.size
+        sizes = {self._name(index): self.size if index < len(self) - 1 else last for index in range(len(self))}
+        return [
+            name for name, size in sizes.items() if name not in present and not present >= {*_single_names(name, size)}
+        ]
+
+    def _name(self, index: int) -> str:
+        digits = max(5, len(str(len(self) - 1)))  # the order of their names is the order of the parts
+        return f"part-{index:0{digits}d}"
+
+
+def _single_names(name: str, videos: int) -> list[str]:
+    return [f"{name}-{index:04d}" for index in range(videos)]
 
 
 def chunk_size(videos: int) -> int:

@@ -140,8 +140,7 @@ def _refuse_missing_parts(chunks: ChunkPlan, parts: Parts, out_dir: str) -> None
     """
     deadline = time.monotonic() + LISTING_SECONDS
     while True:
-        present = parts.names()
-        missing = sum(not all(done for _, done in pieces(chunk, present)) for chunk in chunks)
+        missing = len(chunks.missing(parts.names()))
         if not missing:
             return
         if time.monotonic() > deadline:

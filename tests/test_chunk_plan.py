@@ -137,3 +137,15 @@ def test_chunks_are_drawn_when_they_are_needed_and_come_back_where_they_are_put(
         order.append(chunk.name)
     assert order == ["a", "a2", "b", "c", "d", "z"]
     assert to_do.at_hand(5) == 0
+
+
+@given(st.integers(1, 23), st.integers(1, 6), st.sets(st.integers(0, 30)), st.sets(st.integers(0, 30)))
+def test_what_is_missing_is_what_pieces_say(count: int, size: int, whole: set[int], single: set[int]) -> None:
+    videos = [Video(f"v{index:03d}", "", "train", "g", 9, 32, 24) for index in range(count)]
+    plan = ChunkPlan(videos, np.arange(count), size, 9 * count)
+    chunks = list(plan)
+    names = [name for chunk in chunks for name in chunk.single_names()]
+    present = {chunks[index].name for index in whole if index < len(chunks)}
+    present |= {names[index] for index in single if index < len(names)}
+    expected = [chunk.name for chunk in chunks if not all(done for _, done in pieces(chunk, present))]
+    assert plan.missing(present) == expected
