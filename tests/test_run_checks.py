@@ -58,15 +58,15 @@ def test_a_budget_that_buys_no_first_batch_is_named(tmp_path: Path) -> None:
         run_loop(config, say=lambda line: None)
 
 
-def test_a_demo_pool_of_another_size_is_told(tmp_path: Path) -> None:
+def test_a_demo_pool_of_another_size_or_seed_is_told(tmp_path: Path) -> None:
     pool = demo_tables(str(tmp_path / "pool"), videos=20, seed=0)
     save_pool(pool)
     told: list[str] = []
-    for videos in (20, 40):
-        settings = small_settings(tmp_path) | {"pool": {"path": "pool", "demo": {"videos": videos}}}
+    for demo in ({"videos": 20}, {"videos": 40}, {"videos": 20, "seed": 1}):
+        settings = small_settings(tmp_path) | {"pool": {"path": "pool", "demo": demo}}
         assert open_pool(parse_config(settings, "test"), told.append).name == "demo"
 
-    assert told == [f"{tmp_path}/pool: there already, with 20 videos, not the 40 of pool.demo"]
+    assert told == [f"{tmp_path}/pool: there already, with 20 videos, which are not those that pool.demo names"] * 2
 
 
 def write_pool_of_splits(root: Path, boxes: dict[str, int], looked_at: list[str] | None = None) -> None:
