@@ -5,7 +5,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,14 @@ from hybridal_ray.pool.decoding import UnreadableVideo
 from hybridal_ray.pool.ledger import labels_by_video
 from hybridal_ray.pool.tables import Video
 from hybridal_ray.training.held_out import HeldOut, divide_labels
+from hybridal_ray.training.local_session import STATE_FILE, EpochProgress, LocalSession
 from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings, SamplingSettings
 from hybridal_ray.training.task import LabelledVideos, State, TrainingTask
 from hybridal_ray.training.worker import final_weights, train
 
-STATE_FILE = "state.pt"
 RAY_RUN = "ray"  # the directory in which Ray Train keeps its state
 START_SECONDS = 1800  # for workers to start, nodes that are added included, as for the actors of a pass
 START_RETRIES = 3
-EpochProgress = Callable[[dict[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ def train_round(
         initial_weights=initial_weights,
     )
     if workers.workers == 0:
-        state = train(task, _LocalSession(choose_device(workers.device), out_dir, progress))
+        state = train(task, LocalSession(choose_device(workers.device), out_dir, progress))
     else:
         state = _train_on_ray(task, out_dir, workers)
     return _keep(spec, state, out_dir)
@@ -173,33 +172,6 @@ def forget_epochs(out_dir: str) -> None:
 def epoch_line(metrics: Mapping[str, float]) -> str:
     """What is said of an epoch in a log."""
     return f"epoch {metrics['epoch']:.0f}: loss {metrics['loss']:.4f}, {metrics['seconds']:.1f} s"
-
-
-class _LocalSession:
-    """One worker in this process; the state of the last epoch lies beside the stage's results."""
-
-    rank = 0
-    world_size = 1
-
-    def __init__(self, device: torch.device, out_dir: str, progress: EpochProgress | None) -> None:
-        self.device = device
-        self.location = storage.join(out_dir, STATE_FILE)
-        self.progress = progress
-
-    def wrap(self, detector: nn.Module) -> nn.Module:
-        return detector.to(self.device)
-
-    def resume(self) -> State | None:
-        if not storage.exists(self.location):
-            return None
-        return torch.load(pa.BufferReader(storage.read_bytes(self.location)), map_location="cpu", weights_only=True)
-
-    def epoch_done(self, metrics: dict[str, float], state: State) -> None:
-        sink = pa.BufferOutputStream()
-        torch.save(state, sink)
-        storage.write_bytes(self.location, sink.getvalue().to_pybytes())
-        if self.progress is not None:
-            self.progress(metrics)
 
 
 class _RaySession:
