@@ -83,6 +83,8 @@ def history(
     from hybridal_ray.pool import ledger
 
     store, _, pool = open_run(run)
+    if video not in pool.videos["video_id"].to_pylist():
+        raise UserError(f"{pool.root}/videos.parquet: holds no video {video!r}, expected the id of one")
     entries = [
         entry
         for entry in history_of(ledger.read(store.root), video, pool.classes)

@@ -112,6 +112,7 @@ def test_the_history_of_a_video(hybridal, run: Path, tmp_path: Path) -> None:
     assert [line.split(", ")[1:3] for line in lines] == [["1 actor: wave", "superseded"], ["1 actor: kick", "stands"]]
     assert json.loads(hybridal("labels", "history", run, "v0", "--frame", 2, "--json")[1])[1]["annotator"] == "anna"
     assert "no answer of the video 'v3'" in hybridal("labels", "history", run, "v3")[2]
+    assert "videos.parquet: holds no video 'v33', expected" in hybridal("labels", "history", run, "v33")[2]
 
 
 def test_there_is_nothing_to_pull_where_answers_come_in_files(hybridal, run: Path) -> None:
