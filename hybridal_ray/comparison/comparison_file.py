@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model
 
 from hybridal_ray.config import Config, load_config
 from hybridal_ray.config_files import locate_below, read_override, read_tree, write_override
+from hybridal_ray.dotted_fields import leaves
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.metric_names import check_metrics
 from hybridal_ray.pool import storage
@@ -211,7 +212,7 @@ def _overrides_of(tree: Mapping[str, Any], path: Path) -> list[Any]:
 
 
 def _check_arms(comparison: Comparison) -> None:
-    """Refuses an arm that is no configuration, or whose figures are of another split than the reference's."""
+    """Refuses an arm that is no configuration, sets what is not its to set, or is measured on another split."""
     _refuse_fixed(comparison.overrides, "overrides")
     sections = {name: arm.overrides for name, arm in comparison.arms.items()}
     for name, own in {**sections, **({} if comparison.full is None else {FULL: comparison.full.overrides})}.items():
@@ -229,9 +230,10 @@ def _check_arms(comparison: Comparison) -> None:
 def _refuse_fixed(overrides: Sequence[str], where: str) -> None:
     """Refuses fields that the comparison itself sets for every run."""
     for override in overrides:
-        key = read_override(override)[0]
-        if key in SET_FOR_EVERY_RUN:
-            raise UserError(f"{where}: {key} cannot be set, for {SET_FOR_EVERY_RUN[key]}")
+        key, value = read_override(override)
+        for field, _ in leaves({key: value}):  # a whole section may be given at once
+            if field in SET_FOR_EVERY_RUN:
+                raise UserError(f"{where}: {field} cannot be set, for {SET_FOR_EVERY_RUN[field]}")
 
 
 def _misspelt(key: str) -> str:

@@ -22,7 +22,7 @@ class Random:
         """Draws new videos and revisited ones, each with frames that can be bought."""
         rng = np.random.default_rng(request.seed)
         by_id = sorted(request.videos, key=lambda video: video.video_id)
-        on_offer = [video for video in by_id if _free(video, request).size]
+        on_offer = [video for video in by_id if not request.taken_in(video.video_id) or _free(video, request).size]
         new = [video for video in on_offer if not request.labelled.get(video.video_id)]
         revisits = [video for video in on_offer if request.labelled.get(video.video_id)]
         budgets = split_new_and_revisited(

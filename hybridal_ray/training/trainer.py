@@ -266,9 +266,8 @@ def _train_on_ray(task: TrainingTask, out_dir: str, workers: Workers) -> State:
 
 def _mendable(error: Exception, workers: Workers) -> Exception:
     """What the user can mend: a worker's own error, or that no workers came; else the error itself."""
-    from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
-
-    if isinstance(getattr(error, "controller_failure", None), WorkerGroupStartupTimeoutError):
+    # By its name, for Ray has the class among its internals.
+    if type(getattr(error, "controller_failure", None)).__name__ == "WorkerGroupStartupTimeoutError":
         return UserError(
             f"training.workers={workers.workers}: so many of {workers.cpus_per_worker:g} CPU and "
             f"{workers.gpus_per_worker:g} GPU each did not come within {START_SECONDS // 60} minutes; expected a "

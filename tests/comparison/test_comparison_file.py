@@ -226,6 +226,7 @@ def test_every_field_of_a_run_can_be_an_override(tmp_path: Path) -> None:
         ({"overrides": ["seed=3"]}, "overrides: seed cannot be set, for the runs of an arm have the seeds 0 to"),
         ({"arms": {"random": {"overrides": {"training.workers": 2}}}}, "arm 'random': training.workers cannot be set"),
         ({"full": {"overrides": {"run": "runs/full"}}}, "arm 'full': run cannot be set"),
+        ({"overrides": ["training={workers: 2}"]}, "overrides: training.workers cannot be set"),
         ({"metrics": ["frame_map@0.6"]}, "metrics: no figure 'frame_map@0.6' is known"),
         ({"metrics": ["ava/video_map@0.5"]}, "metrics: no figure 'ava/video_map@0.5' is known"),
         ({"metrics": ["act/frame_mpa@0.5"]}, "; did you mean 'act/frame_map@0.5'?"),
