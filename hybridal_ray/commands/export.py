@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from hybridal_ray.errors import UserError
+from hybridal_ray.pool import storage
 from hybridal_ray.pool.table_checks import check_split
 from hybridal_ray.pool.tables import Pool, load_pool
 
@@ -14,42 +16,59 @@ PoolRoot = Annotated[str, typer.Argument(metavar="POOL", help="Directory or URI 
 OutFile = Annotated[str, typer.Option(help="The file to write.")]
 OutFolder = Annotated[str, typer.Option(help="The folder to write.")]
 Split = Annotated[str | None, typer.Option(help="train, val or test; all if not given.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Write over files that are there already.")]
 
 
 @export.command("cvat")
-def cvat(pool: PoolRoot, out: OutFolder, split: Split = None) -> None:
+def cvat(pool: PoolRoot, out: OutFolder, split: Split = None, replace: Replace = False) -> None:
     """CVAT for video 1.1: a folder with an XML file for each labelled video."""
-    from hybridal_ray.pool.exports.cvat import export_cvat
+    from hybridal_ray.pool.exports.cvat import export_cvat, files_of_cvat
 
-    _write(export_cvat, pool, out, split)
+    _write(export_cvat, files_of_cvat, pool, out, split, replace)
 
 
 @export.command("label-studio")
-def label_studio(pool: PoolRoot, out: OutFile, split: Split = None) -> None:
+def label_studio(pool: PoolRoot, out: OutFile, split: Split = None, replace: Replace = False) -> None:
     """Label Studio: JSON tasks with video tracks."""
     from hybridal_ray.pool.exports.label_studio import export_label_studio
 
-    _write(export_label_studio, pool, out, split)
+    _write(export_label_studio, _one_file, pool, out, split, replace)
 
 
 @export.command("act")
-def act(pool: PoolRoot, out: OutFile, split: Split = None) -> None:
+def act(pool: PoolRoot, out: OutFile, split: Split = None, replace: Replace = False) -> None:
     """ACT, MOC and MultiSports: the ground-truth pickle."""
     from hybridal_ray.pool.exports.act import export_act
 
-    _write(export_act, pool, out, split)
+    _write(export_act, _one_file, pool, out, split, replace)
 
 
 @export.command("ava")
-def ava(pool: PoolRoot, out: OutFile, split: Split = None) -> None:
+def ava(pool: PoolRoot, out: OutFile, split: Split = None, replace: Replace = False) -> None:
     """AVA: csv rows, and the label map beside them."""
-    from hybridal_ray.pool.exports.ava import export_ava
+    from hybridal_ray.pool.exports.ava import export_ava, files_of_ava
 
-    _write(export_ava, pool, out, split)
+    _write(export_ava, files_of_ava, pool, out, split, replace)
 
 
-def _write(exporter: Callable[[Pool, str, str | None], int], root: str, out: str, split: str | None) -> None:
+def _one_file(pool: Pool, out: str, split: str | None) -> list[str]:
+    return [out]
+
+
+def _write(
+    exporter: Callable[[Pool, str, str | None], int],
+    files: Callable[[Pool, str, str | None], list[str]],
+    root: str,
+    out: str,
+    split: str | None,
+    replace: bool,
+) -> None:
     if split is not None:
         check_split(split)
-    videos = exporter(load_pool(root), out, split)
+    pool = load_pool(root)
+    # The file may be the one that the labels came in, with more in it than a pool keeps.
+    there = [] if replace else [file for file in files(pool, out, split) if storage.exists(file)]
+    if there:
+        raise UserError(f"{there[0]}: is there already, expected a new file, or --replace")
+    videos = exporter(pool, out, split)
     print(f"{out}: the labels of {videos} videos")

@@ -75,6 +75,33 @@ def test_labels_go_in_and_out_in_every_format(hybridal, videos: Path, tmp_path: 
         assert pool.tubes["frame"] == first.tubes["frame"]
 
 
+@pytest.mark.parametrize(
+    ("name", "out", "there"),
+    [
+        ("cvat", "xml", "xml/v.xml"),
+        ("label-studio", "ls.json", "ls.json"),
+        ("act", "gt.pkl", "gt.pkl"),
+        ("ava", "ava.csv", "ava.csv.label_map.pbtxt"),
+    ],
+)
+def test_an_export_does_not_write_over_files(
+    hybridal, videos: Path, tmp_path: Path, name: str, out: str, there: str
+) -> None:
+    labels = write_cvat(tmp_path)
+    assert hybridal("ingest", "cvat", "--annotations", labels, "--videos", videos, "--out", tmp_path / "pool")[0] == 0
+    export = ("export", name, tmp_path / "pool", "--out", tmp_path / out)
+    file = tmp_path / there
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"what annotators drew")
+    code, told, err = hybridal(*export)
+    assert (code, told) == (2, "")
+    assert f"{file}: is there already, expected a new file, or --replace" in err
+    assert file.read_bytes() == b"what annotators drew"
+    assert [path for path in tmp_path.glob(f"{out}*") if path.is_file() and path != file] == []
+    assert hybridal(*export, "--replace")[0] == 0
+    assert file.read_bytes() != b"what annotators drew"
+
+
 def test_a_pool_is_replaced_by_itself_alone(hybridal, videos: Path, tmp_path: Path) -> None:
     out, both = tmp_path / "pool", ("videos", "--videos", videos, "--classes", "run", "--out", tmp_path / "both")
     assert hybridal("ingest", *both)[0] == 0

@@ -47,3 +47,8 @@ def export_ava(pool: Pool, out: str, split: str | None = None) -> int:
     storage.write_bytes(out, lines.getvalue().encode())
     storage.write_bytes(out + MAP_SUFFIX, names.encode())
     return num_videos
+
+
+def files_of_ava(pool: Pool, out: str, split: str | None = None) -> list[str]:
+    """The files that `export_ava` writes."""
+    return [out, out + MAP_SUFFIX]

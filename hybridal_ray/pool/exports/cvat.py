@@ -40,6 +40,11 @@ def export_cvat(pool: Pool, out: str, split: str | None = None) -> int:
     return num_videos
 
 
+def files_of_cvat(pool: Pool, out: str, split: str | None = None) -> list[str]:
+    """The files that `export_cvat` writes, in its order."""
+    return [target(out, video.video_id, ".xml") for video in labelled_videos(pool, split)]
+
+
 def tracks_xml(video: LabelledVideo, classes: Sequence[str], task: str | None = None) -> bytes:
     """The XML of one video, see `export_cvat`.
 
