@@ -31,21 +31,23 @@ class Question:
 
 @dataclass(frozen=True)
 class MeanPoint:
-    """A round of an arm, over the seeds that have evaluated it.
+    """A budget of an arm, over the seeds that come so far.
 
     Attributes:
-        round: Of the runs.
+        round: Of the runs; None where their rounds have different budgets, and their values are read between rounds.
         frames: Labelled frames, mean over the seeds.
         percent: The same in % of the frames.
         seconds: Modelled seconds of labour, mean over the seeds; None where they are not known.
         value: Of the metric.
+        missing: Number of the arm's runs that have no figure here.
     """
 
-    round: int
+    round: int | None
     frames: float
     percent: float
     seconds: float | None
     value: Estimate
+    missing: int
 
 
 @dataclass(frozen=True)
@@ -64,26 +66,49 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class AreaDifference:
+    """How far the area of an arm is above the reference's.
+
+    Attributes:
+        gain: Paired by seed.
+        low: First budget of the areas, in labelled frames or in modelled seconds.
+        high: The last one.
+    """
+
+    gain: Estimate
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Need:
     """The labels that an arm needs for a share of full supervision's figure.
 
     Attributes:
         share: Of full supervision's figure.
-        figure: The value to be reached.
+        figure: The value to be reached, mean over the seeds where they are on several pools.
         reached: Number of seeds whose curve reaches it.
+        at_once: Number of those that are there with their first labels, and might have been with fewer.
         n: Number of seeds.
-        frames: Labelled frames, over the seeds that reach it; None where none does.
+        frames: Labelled frames over all seeds, those that never reach it with their last budget; None where none does.
         percent: The same in % of the frames.
-        seconds: The same in modelled seconds of labour; None where they are not known.
+        seconds: The same in modelled seconds of labour; None where a seed does not know them.
     """
 
     share: float
     figure: float
     reached: int
+    at_once: int
     n: int
     frames: Estimate | None
     percent: Estimate | None
     seconds: Estimate | None
+
+    @property
+    def sign(self) -> str:
+        """Before the means: ``≥`` where some seeds need more, ``≤`` where some may need less, ``≈`` where both."""
+        more, less = self.reached < self.n, self.at_once > 0
+        return "≈ " if more and less else "≥ " if more else "≤ " if less else ""
 
 
 @dataclass(frozen=True)
@@ -94,7 +119,8 @@ class ArmAnswer:
         points: Its mean curve.
         last: What each finished run has come to at its own end, over the seeds; None where none is finished.
         area: Under the curve, over the budgets that all finished curves cover; None where there is no such range.
-        area_difference: Of the area from the reference's, paired by seed.
+        area_difference: From the area under the reference's curve, paired by seed, over the budgets that all of these
+            pairs cover.
         labour_difference: Of the areas under the curves against modelled labour, likewise; None where it is not known.
         differences: From the reference, at its budgets.
         needs: Labels for each target.
@@ -104,8 +130,8 @@ class ArmAnswer:
     points: list[MeanPoint]
     last: Estimate | None
     area: Estimate | None
-    area_difference: Estimate | None
-    labour_difference: Estimate | None
+    area_difference: AreaDifference | None
+    labour_difference: AreaDifference | None
     differences: list[Difference]
     needs: list[Need]
     share_at: dict[float, Estimate]
@@ -118,13 +144,13 @@ class MetricAnswer:
     Attributes:
         full: Full supervision's figure; None where it is not known.
         frames: First and last budget of the areas, in labelled frames; None where there are none.
-        seconds: The same of the areas against modelled labour, in seconds of it.
+        ends_first: Name of the run that these budgets end with, where it ends before the others; else None.
         arms: By name.
     """
 
     full: Estimate | None
     frames: tuple[float, float] | None
-    seconds: tuple[float, float] | None
+    ends_first: str | None
     arms: dict[str, ArmAnswer]
 
 
@@ -178,9 +204,9 @@ class Answer:
                 if of_arm.area is not None:
                     numbers[f"area/{metric}/{arm}"] = of_arm.area.mean
                 if of_arm.area_difference is not None:
-                    numbers[f"area_difference/{metric}/{arm}"] = of_arm.area_difference.mean
+                    numbers[f"area_difference/{metric}/{arm}"] = of_arm.area_difference.gain.mean
                 if of_arm.labour_difference is not None:
-                    numbers[f"labour_area_difference/{metric}/{arm}"] = of_arm.labour_difference.mean
+                    numbers[f"labour_area_difference/{metric}/{arm}"] = of_arm.labour_difference.gain.mean
                 for percent, share in of_arm.share_at.items():
                     numbers[f"share_of_full_at_{percent:g}_percent/{metric}/{arm}"] = share.mean
             if found.full is not None:

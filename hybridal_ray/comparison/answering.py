@@ -1,18 +1,30 @@
 """How a comparison is answered: from the curves of its runs and nothing else."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from hybridal_ray.comparison.answer import Answer, ArmAnswer, Difference, MeanPoint, MetricAnswer, Need, Question
+from hybridal_ray.comparison.answer import (
+    Answer,
+    AreaDifference,
+    ArmAnswer,
+    Difference,
+    MetricAnswer,
+    Need,
+    Question,
+)
 from hybridal_ray.comparison.comparison_file import FULL
+from hybridal_ray.comparison.lines import TOLERANCE, Line, line_of, mean_curve, near
 from hybridal_ray.comparison.results import Curve
-from hybridal_ray.comparison.statistics import Estimate, area, budget_for, common_range, estimate, value_at
+from hybridal_ray.comparison.statistics import Estimate, area, budget_for, common_range, estimate
 
 Span = tuple[float, float]
 
-TOLERANCE = 0.02  # of a budget, by which a curve may miss it and still be compared at it
+Budgets = Callable[[Line], list[float] | None]
+"""The budgets of a line, in frames or in seconds; None where they are not known."""
+
+Ceilings = Mapping[str | None, float]
+"""Full supervision's figure by pool: of one pool's there are no shares on another."""
 
 
 def answer(question: Question, curves: Sequence[Curve]) -> Answer:
@@ -28,118 +40,93 @@ def answer(question: Question, curves: Sequence[Curve]) -> Answer:
     return Answer(question, curves, {name: _of_metric(question, curves, name) for name in question.metrics})
 
 
-@dataclass(frozen=True)
-class _Line:
-    """A curve under one metric, without rounds that have no such figure."""
-
-    seed: int
-    rounds: list[int]
-    frames: list[float]
-    percent: list[float]
-    seconds: list[float] | None
-    values: list[float]
-
-
-Budgets = Callable[[_Line], list[float] | None]
-"""The budgets of a line, in frames or in seconds; None where they are not known."""
-
-
-def _line(curve: Curve, metric: str) -> _Line:
-    values = curve.values.get(metric, ())
-    known = [index for index, value in enumerate(values) if value is not None]
-    seconds = [second for index in known if (second := curve.seconds[index]) is not None]
-    return _Line(
-        curve.seed,
-        known,
-        [float(curve.frames[index]) for index in known],
-        [curve.percent[index] for index in known],
-        seconds if len(seconds) == len(known) else None,
-        [value for value in values if value is not None],
-    )
-
-
 def _of_metric(question: Question, curves: Sequence[Curve], metric: str) -> MetricAnswer:
     done = {arm: _finished_lines(curves, arm, metric) for arm in (*question.arms, FULL)}
-    full = _mean([line.values[-1] for line in done[FULL].values()])
-    ceiling = full.mean if full is not None and full.mean > 0 else None  # of nothing there are no shares
+    ceilings = _ceilings(list(done[FULL].values()))
     lines_of_arms = [line for arm in question.arms for line in done[arm].values()]
-    frames, seconds = _span(lines_of_arms, _frames), _span(lines_of_arms, _seconds)
+    frames = _span(lines_of_arms, _frames)
     reference = done.get(question.reference or "", {})
     arms = {}
     for arm in question.arms:
-        lines, paired = done[arm], {} if arm == question.reference else reference
+        lines, paired = list(done[arm].values()), {} if arm == question.reference else reference
+        pairs = [(line, paired[line.seed]) for line in lines if line.seed in paired]
+        judged = [line for line in lines if line.pool in ceilings]
         arms[arm] = ArmAnswer(
-            points=_mean_curve([_line(curve, metric) for curve in curves if curve.arm == arm]),
-            last=_mean([line.values[-1] for line in lines.values()]),
-            area=_mean([_area(line, _frames, frames) for line in lines.values()]),
-            area_difference=_area_difference(lines, paired, _frames, frames),
-            labour_difference=_area_difference(lines, paired, _seconds, seconds),
-            differences=_differences(lines, paired),
-            needs=[] if ceiling is None else [_need(lines, share, ceiling) for share in question.targets],
-            share_at={} if ceiling is None else _shares(lines, question.at_percent, ceiling),
+            points=mean_curve([line_of(curve, metric) for curve in curves if curve.arm == arm]),
+            last=_mean([line.values[-1] for line in lines]),
+            area=_mean([_area(line, _frames, frames) for line in lines]),
+            area_difference=_area_difference(pairs, _frames),
+            labour_difference=_area_difference(pairs, _seconds),
+            differences=_differences(pairs),
+            needs=[_need(judged, share, ceilings) for share in question.targets] if judged else [],
+            share_at=_shares(judged, question.at_percent, ceilings),
         )
-    return MetricAnswer(full, frames, seconds, arms)
+    full = _mean([line.values[-1] for line in done[FULL].values()])
+    return MetricAnswer(full, frames, _ends_first(lines_of_arms), arms)
 
 
-def _finished_lines(curves: Sequence[Curve], arm: str, metric: str) -> dict[int, _Line]:
+def _finished_lines(curves: Sequence[Curve], arm: str, metric: str) -> dict[int, Line]:
     """By seed, of the runs of an arm that are finished."""
-    lines = {curve.seed: _line(curve, metric) for curve in curves if curve.arm == arm and curve.finished}
+    lines = {curve.seed: line_of(curve, metric) for curve in curves if curve.arm == arm and curve.finished}
     return {seed: line for seed, line in lines.items() if line.frames}
 
 
-def _mean_curve(lines: Sequence[_Line]) -> list[MeanPoint]:
-    points = []
-    for round_index in sorted({index for line in lines for index in line.rounds}):
-        there = [(line, line.rounds.index(round_index)) for line in lines if round_index in line.rounds]
-        seconds = [line.seconds[at] for line, at in there if line.seconds is not None]
-        points.append(
-            MeanPoint(
-                round_index,
-                float(np.mean([line.frames[at] for line, at in there])),
-                float(np.mean([line.percent[at] for line, at in there])),
-                float(np.mean(seconds)) if len(seconds) == len(there) else None,
-                estimate([line.values[at] for line, at in there]),
-            )
-        )
-    return points
+def _ceilings(full: Sequence[Line]) -> dict[str | None, float]:
+    """The mean of full supervision on each pool; a figure of 0 is left out, for of nothing there are no shares."""
+    by_pool: dict[str | None, list[float]] = {}
+    for line in full:
+        by_pool.setdefault(line.pool, []).append(line.values[-1])
+    means = {pool: float(np.mean(values)) for pool, values in by_pool.items()}
+    return {pool: mean for pool, mean in means.items() if mean > 0}
 
 
-def _frames(line: _Line) -> list[float]:
+def _frames(line: Line) -> list[float]:
     return line.frames
 
 
-def _seconds(line: _Line) -> list[float] | None:
+def _seconds(line: Line) -> list[float] | None:
     return line.seconds
 
 
-def _span(lines: Sequence[_Line], budgets: Budgets) -> Span | None:
-    """What all curves cover; None where one of them does not know its budgets."""
-    known = [found for line in lines if (found := budgets(line)) is not None]
-    return common_range(known) if len(known) == len(lines) else None
+def _span(lines: Sequence[Line], budgets: Budgets) -> Span | None:
+    """What all curves cover but those of a single round, which have no area; None where one's budgets are unknown."""
+    known = [budgets(line) for line in lines if len(line.frames) > 1]
+    told = [found for found in known if found is not None]
+    return common_range(told) if len(told) == len(known) else None
 
 
-def _area(line: _Line, budgets: Budgets, span: Span | None) -> float | None:
+def _ends_first(lines: Sequence[Line]) -> str | None:
+    """The run that cuts the areas of all others short, with more than a difference in rounding."""
+    by_end = sorted((line for line in lines if len(line.frames) > 1), key=lambda line: line.frames[-1])
+    if len(by_end) < 2 or by_end[0].frames[-1] >= by_end[-1].frames[-1] * (1 - TOLERANCE):
+        return None
+    return by_end[0].name
+
+
+def _area(line: Line, budgets: Budgets, span: Span | None) -> float | None:
     known = budgets(line)
-    return None if known is None or span is None else area(known, line.values, *span)
+    if known is None or span is None or len(known) < 2:
+        return None
+    return area(known, line.values, *span)
 
 
-def _area_difference(
-    lines: Mapping[int, _Line], reference: Mapping[int, _Line], budgets: Budgets, span: Span | None
-) -> Estimate | None:
-    paired = [(lines[seed], reference[seed]) for seed in lines if seed in reference]
-    return _mean([_minus(_area(line, budgets, span), _area(other, budgets, span)) for line, other in paired])
+def _area_difference(pairs: Sequence[tuple[Line, Line]], budgets: Budgets) -> AreaDifference | None:
+    """Over what these pairs cover, however early runs of other arms have ended."""
+    whole = [pair for pair in pairs if min(len(line.frames) for line in pair) > 1]
+    span = _span([line for pair in whole for line in pair], budgets)
+    gain = _mean([_minus(_area(line, budgets, span), _area(other, budgets, span)) for line, other in whole])
+    return None if gain is None or span is None else AreaDifference(gain, *span)
 
 
-def _differences(lines: Mapping[int, _Line], reference: Mapping[int, _Line]) -> list[Difference]:
+def _differences(pairs: Sequence[tuple[Line, Line]]) -> list[Difference]:
     """At the budgets of each seed's reference, for the rounds that all of these have and all paired runs get to."""
-    pairs = [(lines[seed], reference[seed]) for seed in lines if seed in reference]
     rounds = set.intersection(*(set(other.rounds) for _, other in pairs)) if pairs else set()
     found = []
     for round_index in sorted(rounds):
         # A round without the figure is in no line, so that the same round can have different places in two of them.
         there = [(line, other, other.rounds.index(round_index)) for line, other in pairs]
         gain = _mean(
-            [_minus(_near(line.frames, line.values, other.frames[at]), other.values[at]) for line, other, at in there]
+            [_minus(near(line.frames, line.values, other.frames[at]), other.values[at]) for line, other, at in there]
         )
         if gain is not None and gain.n == len(pairs):
             frames = float(np.mean([other.frames[at] for _, other, at in there]))
@@ -148,34 +135,40 @@ def _differences(lines: Mapping[int, _Line], reference: Mapping[int, _Line]) -> 
     return found
 
 
-def _near(budgets: Sequence[float], values: Sequence[float], at: float) -> float | None:
-    """The value at a budget; a curve that begins a little behind it or ends a little before it counts with that end."""
-    if not budgets:
-        return None
-    nearest = min(max(at, budgets[0]), budgets[-1])
-    return value_at(budgets, values, nearest if abs(nearest - at) <= at * TOLERANCE else at)
-
-
 def _minus(value: float | None, other: float | None) -> float | None:
     return None if value is None or other is None else value - other
 
 
-def _need(lines: Mapping[int, _Line], share: float, ceiling: float) -> Need:
-    figure = share * ceiling
-    frames = [budget_for(line.frames, line.values, figure) for line in lines.values()]
-    percent = [budget_for(line.percent, line.values, figure) for line in lines.values()]
-    seconds = [
-        None if line.seconds is None else budget_for(line.seconds, line.values, figure) for line in lines.values()
-    ]
-    reached = sum(each is not None for each in frames)
-    return Need(share, figure, reached, len(frames), _mean(frames), _mean(percent), _mean(seconds))
+def _need(lines: Sequence[Line], share: float, ceilings: Ceilings) -> Need:
+    targets = [share * ceilings[line.pool] for line in lines]
+    seen = [budget_for(line.frames, line.values, target) for line, target in zip(lines, targets, strict=True)]
+    firsts = [line.values[0] >= target for line, target in zip(lines, targets, strict=True)]
+    reached = sum(each is not None for each in seen)
+
+    def needed(budgets: Sequence[list[float] | None]) -> Estimate | None:
+        known = [each for each in budgets if each is not None]
+        if not reached or len(known) < len(lines):
+            return None
+        found = [budget_for(each, line.values, to) for each, line, to in zip(known, lines, targets, strict=True)]
+        return estimate([each[-1] if at is None else at for at, each in zip(found, known, strict=True)])
+
+    return Need(
+        share,
+        float(np.mean(targets)),
+        reached,
+        sum(firsts),
+        len(lines),
+        needed([line.frames for line in lines]),
+        needed([line.percent for line in lines]),
+        needed([line.seconds for line in lines]),
+    )
 
 
-def _shares(lines: Mapping[int, _Line], budgets: Sequence[float], ceiling: float) -> dict[float, Estimate]:
+def _shares(lines: Sequence[Line], budgets: Sequence[float], ceilings: Ceilings) -> dict[float, Estimate]:
     shares = {}
     for at in budgets:
-        values = [_near(line.percent, line.values, at) for line in lines.values()]
-        share = _mean([None if value is None else value / ceiling for value in values])
+        values = [(near(line.percent, line.values, at), ceilings[line.pool]) for line in lines]
+        share = _mean([None if value is None else value / ceiling for value, ceiling in values])
         if share is not None:
             shares[at] = share
     return shares

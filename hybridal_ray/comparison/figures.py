@@ -1,9 +1,10 @@
 """The figures of an answer: curves with bands against frames and against labour, and the differences in area."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hybridal_ray.comparison.answer import Answer, MeanPoint
@@ -41,15 +42,10 @@ def _curves(answer: Answer, metric: str, budget: Callable[[MeanPoint], float | N
     axes = figure.add_subplot()
     drawn = 0
     for index, (name, arm) in enumerate(found.arms.items()):
-        points = [(at, point.value) for point in arm.points if (at := budget(point)) is not None]
+        points = [(at, point) for point in arm.points if (at := budget(point)) is not None]
         if not points:
             continue
-        budgets = np.array([at for at, _ in points])
-        means = np.array([value.mean for _, value in points])
-        spread = np.array([value.deviation or 0.0 for _, value in points])
-        colour, dashes = cluster_colour(index), "-" if index < 10 else "--"
-        axes.plot(budgets, means, dashes, color=colour, marker="o", markersize=4, markeredgecolor="white", label=name)
-        axes.fill_between(budgets, means - spread, means + spread, color=colour, alpha=0.12, linewidth=0)
+        _draw_arm(axes, points, name, cluster_colour(index), "-" if index < 10 else "--")
         drawn += 1
     if not drawn:
         return None
@@ -64,10 +60,22 @@ def _curves(answer: Answer, metric: str, budget: Callable[[MeanPoint], float | N
     return figure
 
 
+def _draw_arm(axes: Axes, points: Sequence[tuple[float, MeanPoint]], name: str, colour: str, dashes: str) -> None:
+    """Draws a mean curve; where runs of the arm are missing, dotted with hollow marks, as it may not be of the rest."""
+    budgets = np.array([at for at, _ in points])
+    means = np.array([point.value.mean for _, point in points])
+    spread = np.array([np.nan if (sd := point.value.deviation) is None else sd for _, point in points])
+    fewer = np.array([point.missing > 0 for _, point in points])
+    axes.plot(budgets, means, ":", color=colour, linewidth=1.2)
+    whole = np.where(fewer, np.nan, means)
+    axes.plot(budgets, whole, dashes, color=colour, marker="o", markersize=4, markeredgecolor="white", label=name)
+    axes.plot(budgets[fewer], means[fewer], "o", color=colour, markersize=4, markerfacecolor="white")
+    axes.fill_between(budgets, means - spread, means + spread, color=colour, alpha=0.12, linewidth=0)
+
+
 def _area_differences(answer: Answer, metric: str) -> Figure | None:
-    arms = [
-        (name, found) for name, arm in answer.metrics[metric].arms.items() if (found := arm.area_difference) is not None
-    ]
+    differences = [(name, arm.area_difference) for name, arm in answer.metrics[metric].arms.items()]
+    arms = [(name, found.gain) for name, found in differences if found is not None]
     if not arms:
         return None
     figure = Figure(figsize=(_WIDTH, 1.1 + 0.34 * len(arms)), layout="constrained")

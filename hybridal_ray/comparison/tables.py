@@ -4,7 +4,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hybridal_ray.comparison.answer import Answer, MetricAnswer, Need
+from hybridal_ray.comparison.answer import Answer, AreaDifference, MetricAnswer, Need
 from hybridal_ray.comparison.comparison_file import FULL
 from hybridal_ray.comparison.statistics import Estimate
 
@@ -60,36 +60,49 @@ def tables_of(answer: Answer) -> list[Table]:
 
 def _summary(answer: Answer, metric: str, found: MetricAnswer) -> Table:
     reference, budgets = answer.question.reference, answer.question.at_percent if found.full is not None else ()
-    between = "" if found.frames is None else f" from {found.frames[0]:.0f} to {found.frames[1]:.0f} labelled frames"
-    headings = ["arm", "last value", "area", *([f"area − {reference}", "95 % interval"] if reference else [])]
+    headings = ["arm", "last value", "area"]
+    headings += [f"area − {reference}", "95 % interval", "pairs", "over frames"] if reference else []
     headings += [f"of full supervision at {percent:g} %" for percent in budgets]
     rows = []
     for name, arm in found.arms.items():
-        difference = arm.area_difference
-        row = [name, _spread(arm.last), _spread(arm.area)]
-        if reference:
-            row += [_signed(difference), _interval(difference)]
-        rows.append((*row, *(_percent(arm.share_at.get(percent)) for percent in budgets), _seeds(arm.last)))
+        of = 0 if arm.last is None else arm.last.n
+        row = [name, _spread(arm.last), _spread(arm.area) + _fewer(arm.area, of)]
+        row += _gain_cells(arm.area_difference, 1, 0) if reference else []
+        shares = [arm.share_at.get(percent) for percent in budgets]
+        rows.append((*row, *(_percent(share) + _fewer(share, of) for share in shares), _seeds(arm.last)))
     if found.full is not None:
         gap = [NOTHING] * (len(headings) - 2)
         rows.append((FULL, _spread(found.full), *gap, _seeds(found.full)))
     note = (
-        f"Last value: of each finished run at its own end. Area: mean value{between} of the finished runs, by "
-        "trapezoids. Mean ± standard deviation over seeds; paired differences with the 95 % interval of Student's t "
-        "over seeds."
+        f"Last value: of each finished run at its own end. Area: mean value{_between(found)} of the finished runs, by "
+        "trapezoids. Mean ± standard deviation over seeds, (k of n) where only k of them have the figure; paired "
+        "differences, over what their pairs cover, with the 95 % interval of Student's t over seeds."
     )
     return Table(f"{metric}: summary", note, (*headings, "seeds"), rows)
 
 
+def _between(found: MetricAnswer) -> str:
+    """The budgets of the areas, in words."""
+    if found.frames is None:
+        return ""
+    cut = "" if found.ends_first is None else f", where {found.ends_first} ends before others,"
+    return f" from {found.frames[0]:.0f} to {found.frames[1]:.0f} labelled frames{cut}"
+
+
 def _labour(answer: Answer, metric: str, found: MetricAnswer) -> Table:
     differences = [(name, arm.labour_difference) for name, arm in found.arms.items() if arm.labour_difference]
-    rows = [(name, _signed(gain), _interval(gain), _seeds(gain)) for name, gain in differences]
-    hours = tuple(seconds / 3600 for seconds in found.seconds or (0.0, 0.0))
-    headings = ("arm", f"area − {answer.question.reference}", "95 % interval", "seeds")
-    note = (
-        f"As above, the areas against modelled labour instead of frames, from {hours[0]:.2f} to {hours[1]:.2f} hours."
-    )
+    rows = [(name, *_gain_cells(gain, 3600, 2)) for name, gain in differences]
+    headings = ("arm", f"area − {answer.question.reference}", "95 % interval", "pairs", "over modelled hours")
+    note = "As above, the areas against modelled labour instead of frames."
     return Table(f"{metric}: at equal labour", note, headings, rows)
+
+
+def _gain_cells(found: AreaDifference | None, unit: float, decimals: int) -> tuple[str, ...]:
+    """Of a difference in area: itself, its interval, pairs, and between what budgets, told in `unit`."""
+    if found is None:
+        return (NOTHING,) * 4
+    between = f"{found.low / unit:.{decimals}f} … {found.high / unit:.{decimals}f}"
+    return _signed(found.gain), _interval(found.gain), _seeds(found.gain), between
 
 
 def _needs(metric: str, found: MetricAnswer) -> Table:
@@ -103,14 +116,15 @@ def _needs(metric: str, found: MetricAnswer) -> Table:
                     f"{need.figure:.3f}",
                     _needed(need, need.frames, 0),
                     _needed(need, need.percent, 2),
-                    NOTHING if need.seconds is None else _at_least(need) + f"{need.seconds.mean / 3600:.2f}",
+                    NOTHING if need.seconds is None else f"{need.sign}{need.seconds.mean / 3600:.2f}",
                     f"{need.reached} of {need.n}",
                 )
             )
     headings = ("arm", "of full", "figure", "frames", "% of the frames", "modelled hours", "seeds that reach it")
     note = (
-        "Labels until the curve of a seed first reaches the share of full supervision's mean figure, between two "
-        "rounds by straight lines; mean ± standard deviation over the seeds that reach it, ≥ where some do not."
+        "Labels until the curve of a seed first reaches the share of full supervision's figure on its pool, between "
+        "two rounds by straight lines; mean ± standard deviation over the seeds. ≥ where some seeds never do, which "
+        "count with all they have; ≤ where some do with their first labels; ≈ where both."
     )
     return Table(f"{metric}: labels that a share of full supervision takes", note, headings, rows)
 
@@ -119,18 +133,22 @@ def _curves(metric: str, found: MetricAnswer) -> Table:
     rows = [
         (
             name,
-            str(point.round),
+            NOTHING if point.round is None else str(point.round),
             f"{point.frames:.0f}",
             f"{point.percent:.2f}",
             NOTHING if point.seconds is None else f"{point.seconds / 3600:.2f}",
             _spread(point.value),
-            str(point.value.n),
+            f"{point.value.n} of {point.value.n + point.missing}" if point.missing else str(point.value.n),
         )
         for name, arm in found.arms.items()
         for point in arm.points
     ]
     headings = ("arm", "round", "frames", "% of the frames", "modelled hours", metric, "seeds")
-    return Table(f"{metric}: curves", "Mean ± standard deviation over seeds, of all rounds so far.", headings, rows)
+    note = (
+        "Mean ± standard deviation over seeds, of all rounds so far. Where runs of an arm have different budgets in a "
+        "round, between their rounds by straight lines."
+    )
+    return Table(f"{metric}: curves", note, headings, rows)
 
 
 def _differences(answer: Answer, metric: str, found: MetricAnswer) -> Table:
@@ -185,15 +203,16 @@ def _percent(found: Estimate | None) -> str:
     return f"{100 * found.mean:.1f} %" + ("" if found.deviation is None else f" ± {100 * found.deviation:.1f}")
 
 
+def _fewer(found: Estimate | None, of: int) -> str:
+    """Says so where an estimate is of fewer seeds than its arm has."""
+    return "" if found is None or found.n >= of else f" ({found.n} of {of})"
+
+
 def _needed(need: Need, found: Estimate | None, decimals: int) -> str:
     if found is None:
-        return "not reached"
-    spread = "" if found.deviation is None else f" ± {found.deviation:.{decimals}f}"
-    return _at_least(need) + f"{found.mean:,.{decimals}f}{spread}"
-
-
-def _at_least(need: Need) -> str:
-    return "≥ " if need.reached < need.n else ""
+        return NOTHING if need.reached else "not reached"
+    spread = "" if found.deviation is None or need.sign else f" ± {found.deviation:.{decimals}f}"
+    return f"{need.sign}{found.mean:,.{decimals}f}{spread}"
 
 
 def _seeds(found: Estimate | None) -> str:

@@ -74,8 +74,10 @@ def test_paired_difference_of_the_areas(found: Answer) -> None:
     gains = [(10 - 6.5) / 30, (13 - 9.5) / 30, (8.5 - 3.5) / 30]
     interval = stats.ttest_1samp(gains, 0).confidence_interval(0.95)
 
-    difference = found.metrics[METRIC].arms["claus"].area_difference
+    found_difference = found.metrics[METRIC].arms["claus"].area_difference
+    difference = found_difference.gain
 
+    assert (found_difference.low, found_difference.high) == (10, 40)
     assert difference.mean == pytest.approx(sum(gains) / 3)
     assert (difference.low, difference.high, difference.n) == (
         pytest.approx(interval.low), pytest.approx(interval.high), 3,
@@ -89,8 +91,9 @@ def test_paired_difference_of_the_areas_against_labour() -> None:
     of_metric = answer(QUESTION, cheap).metrics[METRIC]
 
     # From 600 to 1,200 s: of random 0.15, 0.25 and 0.05; of CLAUS, from 20 to 40 frames, 0.4, 0.5 and 0.35.
-    assert of_metric.seconds == (600, 1200)
-    assert of_metric.arms["claus"].labour_difference.mean == pytest.approx((0.25 + 0.25 + 0.3) / 3)
+    difference = of_metric.arms["claus"].labour_difference
+    assert (difference.low, difference.high) == (600, 1200)
+    assert difference.gain.mean == pytest.approx((0.25 + 0.25 + 0.3) / 3)
     assert of_metric.arms["random"].labour_difference is None
 
 
@@ -98,9 +101,8 @@ def test_labour_that_one_run_does_not_know_is_not_compared() -> None:
     unknown = dataclasses.replace(CURVES[3], seconds=(None, None, None))
     of_metric = answer(QUESTION, [*CURVES[:3], unknown, *CURVES[4:]]).metrics[METRIC]
 
-    assert of_metric.seconds is None
     assert of_metric.arms["claus"].labour_difference is None
-    assert of_metric.arms["claus"].area_difference.n == 3
+    assert of_metric.arms["claus"].area_difference.gain.n == 3
 
 
 def test_the_reference_is_not_compared_with_itself(found: Answer) -> None:
@@ -128,10 +130,50 @@ def test_labels_that_a_share_of_full_supervision_takes(found: Answer) -> None:
     assert claus[0].frames.mean == pytest.approx((17.5 + 12.5 + 10 + 25 / 3) / 3)
     assert claus[0].seconds.mean == pytest.approx(60 * claus[0].frames.mean)
     assert claus[0].percent.mean == pytest.approx(claus[0].frames.mean / 10)
-    # 0.45: after 35 and 25 frames; seed 2 does not get there.
-    assert (claus[1].reached, claus[1].n, claus[1].frames.mean) == (2, 3, pytest.approx(30))
+    # 0.45: after 35 and 25 frames; seed 2 does not get there with its 40.
+    assert (claus[1].reached, claus[1].n, claus[1].frames.mean) == (2, 3, pytest.approx(100 / 3))
+    assert (claus[0].sign, claus[1].sign) == ("", "≥ ")
     assert [need.reached for need in random] == [2, 0, 0]
     assert random[1].frames is None
+
+
+def test_a_share_that_the_first_labels_reach_may_have_taken_fewer() -> None:
+    """0.2 is asked for: seed 0 begins above it, seed 1 gets there half way from 10 to 20, seed 2 never within 20."""
+    curves = [
+        curve("claus", 0, (10, 20), (0.3, 0.4)),
+        curve("claus", 1, (10, 20), (0.1, 0.3)),
+        curve("claus", 2, (10, 20), (0.0, 0.1)),
+        curve(FULL, 0, (1000,), (0.4,)),
+    ]
+    asked = dataclasses.replace(QUESTION, targets=(0.5,))
+    needs = [answer(asked, [*some, curves[-1]]).metrics[METRIC].arms["claus"].needs[0]
+             for some in (curves[:1], curves[:2], curves[1:2], curves[:3])]  # fmt: skip
+
+    assert [(need.sign, need.at_once, need.reached) for need in needs] == [
+        ("≤ ", 1, 1), ("≤ ", 1, 2), ("", 0, 1), ("≈ ", 1, 2),
+    ]  # fmt: skip
+    assert [need.frames.mean for need in needs] == pytest.approx([10, 12.5, 15, 15])
+
+
+def test_labels_in_hours_are_of_all_seeds_or_of_none() -> None:
+    unknown = dataclasses.replace(CURVES[4], seconds=(None, None, None))
+    need = answer(QUESTION, [*CURVES[:4], unknown, *CURVES[5:]]).metrics[METRIC].arms["claus"].needs[0]
+
+    assert need.frames is not None
+    assert need.seconds is None
+
+
+def test_full_supervision_is_that_of_the_same_pool() -> None:
+    """Seed 0's pool can reach 0.5, seed 1's 1.0; of seed 2's there is no full supervision."""
+    by_seed = [dataclasses.replace(each, pool=f"pool-{each.seed}") for each in (*CURVES[:6], curve(FULL, 0, (1000,),
+               (0.5,)), curve(FULL, 1, (1000,), (1.0,)))]  # fmt: skip
+    claus = answer(QUESTION, by_seed).metrics[METRIC].arms["claus"]
+
+    assert claus.share_at[2.0].mean == pytest.approx((0.3 / 0.5 + 0.4 / 1.0) / 2)
+    # Half of it: 0.25 after 17.5 frames, and 0.5 after 30.
+    assert (claus.needs[0].n, claus.needs[0].figure) == (2, pytest.approx((0.25 + 0.5) / 2))
+    assert claus.needs[0].frames.mean == pytest.approx((17.5 + 30) / 2)
+    assert claus.last.n == 3
 
 
 def test_share_of_full_supervision_at_a_budget(found: Answer) -> None:
@@ -148,7 +190,7 @@ def test_full_supervision_that_finds_nothing_has_no_shares() -> None:
     assert found.full is not None
     assert found.full.mean == 0.0
     assert (found.arms["claus"].share_at, found.arms["claus"].needs) == ({}, [])
-    assert found.arms["claus"].area_difference.n == 3
+    assert found.arms["claus"].area_difference.gain.n == 3
 
 
 def test_a_budget_that_a_curve_misses_by_little_counts_with_its_end() -> None:
@@ -162,8 +204,8 @@ def test_a_run_under_way_is_drawn_but_not_judged() -> None:
     begun = curve("claus", 2, (10, 20), (0.0, 0.9), finished=False)
     found = answer(QUESTION, [*CURVES[:5], begun, *CURVES[6:]]).metrics[METRIC].arms["claus"]
 
-    assert [point.value.n for point in found.points] == [3, 3, 2]
-    assert (found.area.n, found.area_difference.n) == (2, 2)
+    assert [(point.value.n, point.missing) for point in found.points] == [(3, 0), (3, 0), (2, 1)]
+    assert (found.area.n, found.area_difference.gain.n) == (2, 2)
     assert found.needs[0].n == 2
 
 
@@ -183,6 +225,53 @@ def test_only_budgets_that_both_reach_are_compared() -> None:
 
     assert found.frames == (10, 20)
     assert [each.frames for each in found.arms["claus"].differences] == [10, 20]
+
+
+def test_a_run_of_one_round_takes_no_area_away() -> None:
+    """Runs set side by side: full supervision's one point spans nothing."""
+    alone = dataclasses.replace(QUESTION, arms=("random", "claus", "full-0"))
+    found = answer(alone, [CURVES[0], CURVES[3], curve("full-0", 0, (1000,), (0.4,))]).metrics[METRIC]
+
+    assert found.frames == (10, 40)
+    assert found.arms["claus"].area_difference.gain.mean == pytest.approx((10 - 6.5) / 30)
+    assert (found.arms["full-0"].area, found.arms["full-0"].area_difference) == (None, None)
+
+
+def test_a_run_that_ends_early_shortens_no_difference_but_its_own_arm_s() -> None:
+    """A third arm's only run ends at 20 frames: CLAUS and random are compared up to 40 all the same."""
+    asked = dataclasses.replace(QUESTION, arms=("random", "claus", "short"))
+    found = answer(asked, [*CURVES, curve("short", 0, (10, 20), (0.1, 0.4))]).metrics[METRIC]
+    claus, short = found.arms["claus"].area_difference, found.arms["short"].area_difference
+
+    assert (found.frames, found.ends_first) == ((10, 20), "short-0")
+    assert (claus.low, claus.high, claus.gain.mean) == (10, 40, pytest.approx(12 / 90))
+    assert (short.low, short.high, short.gain.mean) == (10, 20, pytest.approx(0.25 - 0.15))
+
+
+def test_runs_that_end_together_end_nowhere_first(found: Answer) -> None:
+    assert found.metrics[METRIC].ends_first is None
+
+
+def test_seeds_with_other_budgets_are_averaged_at_budgets_and_not_by_round() -> None:
+    """At 30 frames seed 0 is at 0.4 and seed 1 half way from 0.2 to 0.4; beyond 40 there is seed 1 alone."""
+    curves = [
+        curve("claus", 0, (10, 30, 40), (0.2, 0.4, 0.5)),
+        curve("claus", 1, (10, 20, 40, 80), (0.1, 0.2, 0.4, 1.0)),
+    ]
+    points = answer(QUESTION, curves).metrics[METRIC].arms["claus"].points
+
+    assert [(point.round, point.frames, point.missing) for point in points] == [
+        (None, 10, 0), (None, 20, 0), (None, 30, 0), (None, 40, 0), (None, 80, 1),
+    ]  # fmt: skip
+    assert [point.value.mean for point in points] == pytest.approx([0.15, 0.25, 0.35, 0.45, 1.0])
+    assert [point.seconds for point in points] == [600, 1200, 1800, 2400, 4800]
+
+
+def test_budgets_that_differ_by_a_rounding_are_the_same() -> None:
+    curves = [curve("claus", 0, (100, 200), (0.2, 0.4)), curve("claus", 1, (101, 203), (0.1, 0.2))]
+    points = answer(QUESTION, curves).metrics[METRIC].arms["claus"].points
+
+    assert [(point.round, point.frames, point.value.n) for point in points] == [(0, 100.5, 2), (1, 201.5, 2)]
 
 
 def test_a_round_without_the_figure_is_left_out() -> None:
@@ -231,8 +320,8 @@ def test_differences_are_antisymmetric(pairs: list[tuple[tuple[float, ...], tupl
     one = answer(QUESTION, curves).metrics[METRIC].arms["claus"]
     other = answer(back, curves).metrics[METRIC].arms["random"]
 
-    assert one.area_difference.mean == pytest.approx(-other.area_difference.mean)
-    assert one.area_difference.low == pytest.approx(-other.area_difference.high)
+    assert one.area_difference.gain.mean == pytest.approx(-other.area_difference.gain.mean)
+    assert one.area_difference.gain.low == pytest.approx(-other.area_difference.gain.high)
     for there, here in zip(one.differences, other.differences, strict=True):
         assert there.gain.mean == pytest.approx(-here.gain.mean)
 

@@ -60,9 +60,10 @@ def test_summary(report: Report) -> None:
     heading, random, other, full = cells(report.markdown, f"{METRIC}: summary")
 
     assert heading[:5] == ["arm", "last value", "area", "area − random", "95 % interval"]
-    assert heading[5:] == ["of full supervision at 2 %", "seeds"]
-    assert random == ["random", "0.350 ± 0.071", "0.267 ± 0.071", "–", "–", "50.0 % ± 14.1", "2"]
-    assert other == ["<b>", "0.560 ± 0.085", "0.387 ± 0.075", "+0.120 *", "+0.078 … +0.162", "70.0 % ± 14.1", "2"]
+    assert heading[5:] == ["pairs", "over frames", "of full supervision at 2 %", "seeds"]
+    assert random == ["random", "0.350 ± 0.071", "0.267 ± 0.071", "–", "–", "–", "–", "50.0 % ± 14.1", "2"]
+    gain = ["+0.120 *", "+0.078 … +0.162", "2", "10 … 40"]
+    assert other == ["<b>", "0.560 ± 0.085", "0.387 ± 0.075", *gain, "70.0 % ± 14.1", "2"]
     assert full[:2] == ["full", "0.500"]
 
 
@@ -70,7 +71,7 @@ def test_at_equal_labour(report: Report) -> None:
     """A frame takes a tenth of an hour in both arms, so the gains are those at equal frames."""
     _, other = cells(report.markdown, f"{METRIC}: at equal labour")
 
-    assert other == ["<b>", "+0.120 *", "+0.078 … +0.162", "2"]
+    assert other == ["<b>", "+0.120 *", "+0.078 … +0.162", "2", "1.00 … 4.00"]
 
 
 def test_labels_for_a_target(report: Report) -> None:
@@ -81,12 +82,30 @@ def test_labels_for_a_target(report: Report) -> None:
     assert other == ["<b>", "90 %", "0.450", "30 ± 7", "2.98 ± 0.74", "2.98", "2 of 2"]
 
 
+def test_what_fewer_seeds_or_pairs_know_says_so() -> None:
+    """Seed 1 of the other ends with 10 frames, below 2 %; of random there is seed 0 alone."""
+    curves = [CURVES[0], CURVES[2], curve("<b>", 1, (0.2,), (10,)), CURVES[-1]]
+    found = render(answer(Question("small", ("random", "<b>"), (METRIC,), "random", (0.9,), (2.0,)), curves))
+
+    assert cells(found.markdown, f"{METRIC}: summary")[2][2:] == [
+        "0.333 (1 of 2)", "+0.117", "–", "1", "10 … 40", "60.0 % (1 of 2)", "2",
+    ]  # fmt: skip
+
+
+def test_a_run_that_ends_before_the_others_is_named() -> None:
+    curves = [CURVES[0], curve("random", 1, (0.2, 0.3), (10, 20))]
+    found = render(answer(Question("small", ("random",), (METRIC,), "random"), curves))
+
+    assert "from 10 to 20 labelled frames, where random-1 ends before others, of" in found.markdown
+
+
 def test_a_target_that_only_some_seeds_reach_is_a_lower_bound() -> None:
+    """Seed 0 has 40 frames and is not there, seed 1 is after 35: 37.5 or more."""
     curves = [curve("random", 0, (0.1, 0.2, 0.3)), curve("random", 1, (0.2, 0.3, 0.5)), CURVES[-1]]
     found = render(answer(Question("small", ("random",), (METRIC,), "random", (0.9,)), curves))
 
     assert cells(found.markdown, f"{METRIC}: labels that a share of full supervision takes")[1][3:] == [
-        "≥ 35", "≥ 3.50", "≥ 3.50", "1 of 2",
+        "≥ 38", "≥ 3.75", "≥ 3.75", "1 of 2",
     ]  # fmt: skip
 
 
