@@ -65,7 +65,7 @@ def _of_metric(question: Question, curves: Sequence[Curve], metric: str) -> Metr
     return MetricAnswer(full, frames, _ends_first(lines_of_arms), arms)
 
 
-def _finished_lines(curves: Sequence[Curve], arm: str, metric: str) -> dict[int, Line]:
+def _finished_lines(curves: Sequence[Curve], arm: str, metric: str) -> dict[int | None, Line]:
     """By seed, of the runs of an arm that are finished."""
     lines = {curve.seed: line_of(curve, metric) for curve in curves if curve.arm == arm and curve.finished}
     return {seed: line for seed, line in lines.items() if line.frames}

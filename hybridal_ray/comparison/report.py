@@ -81,7 +81,7 @@ def report_on_runs(run_roots: Sequence[str], metrics: Sequence[str], state_of: C
     _refuse_twice(run_roots)
     names, states = _short_names(run_roots), [state_of(root) for root in run_roots]
     curves = [
-        read_curve(root, arm=name, seed=0, metrics=metrics, state=state, finished=state.startswith(FINISHED))
+        read_curve(root, arm=name, seed=None, metrics=metrics, state=state, finished=state.startswith(FINISHED))
         for name, root, state in zip(names, run_roots, states, strict=True)
     ]
     _refuse_different_splits(run_roots, curves)

@@ -17,7 +17,7 @@ class Curve:
 
     Attributes:
         arm: Its arm.
-        seed: Its seed.
+        seed: Its seed; None where runs stand side by side, each an arm of its own.
         state: Where it is, in words.
         finished: Whether it has come to its end.
         frames: Labelled frames, ascending.
@@ -29,7 +29,7 @@ class Curve:
     """
 
     arm: str
-    seed: int
+    seed: int | None
     state: str
     finished: bool
     frames: tuple[int, ...] = ()
@@ -42,7 +42,7 @@ class Curve:
     @property
     def name(self) -> str:
         """Of the run, unique in what is compared."""
-        return f"{self.arm}-{self.seed}"
+        return self.arm if self.seed is None else f"{self.arm}-{self.seed}"
 
     def as_json(self) -> dict[str, Any]:
         """The curve as plain values."""
@@ -50,14 +50,21 @@ class Curve:
 
 
 def read_curve(
-    run_root: str, *, arm: str, seed: int, metrics: Sequence[str], state: str, finished: bool, pool: Pool | None = None
+    run_root: str,
+    *,
+    arm: str,
+    seed: int | None,
+    metrics: Sequence[str],
+    state: str,
+    finished: bool,
+    pool: Pool | None = None,
 ) -> Curve:
     """Reads the curve of a run.
 
     Args:
         run_root: The run directory.
         arm: Its arm.
-        seed: Its seed.
+        seed: Its seed; None where its arm is itself.
         metrics: Names in ``evaluate/metrics.json``.
         state: Of the run, in words.
         finished: Whether it has come to its end.

@@ -1,7 +1,8 @@
 """A comparison in MLflow: a run of its own for the answer, and tags by which its members can be grouped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hybridal_ray.pool import storage
 from hybridal_ray.tracking.mlflow_sync import RunStatus
@@ -9,7 +10,12 @@ from hybridal_ray.tracking.provenance import read_provenance
 from hybridal_ray.tracking.round_facts import Point, metric_name
 from hybridal_ray.tracking.tracking_server import bounded_patience, make_ready, without_credentials
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
 COMPARISON_TAG, ARM_TAG, SEED_TAG = "comparison", "arm", "seed"
+REPLACED = "replaced"  # arm of what a run left behind that was deleted and done again
 
 
 @dataclass(frozen=True)
@@ -81,17 +87,32 @@ def _send(
     experiment_id = open_experiment(client, experiment, artifact_root)
     identity = {RUN_TAG: read_provenance(directory).run_identity, KIND_TAG: "comparison"}
     own = TrackedRun.find_or_create(client, experiment_id, experiment, identity, {COMPARISON_TAG: experiment})
-    known = 0
+    known, identities = 0, dict[tuple[str, str], str]()
     for member in members:
         if not storage.exists(storage.join(member.root, "provenance.json")):
             continue
         run_identity = read_provenance(member.root).run_identity
+        identities[member.arm, str(member.seed)] = run_identity
         # Its rounds too: grouped by arm, those that have none would stand as one more curve.
         for found in client.search_runs([experiment_id], f"tags.`{RUN_TAG}` = '{run_identity}'"):
             known += found.data.tags[KIND_TAG] == "run"
             if ARM_TAG not in found.data.tags:
                 tags = {COMPARISON_TAG: experiment, ARM_TAG: member.arm, SEED_TAG: str(member.seed)}
                 TrackedRun(client, found.info.run_id).set_tags(tags)
+    for found in _members_known(client, experiment_id, experiment):
+        own_now = identities.get((found.data.tags[ARM_TAG], found.data.tags[SEED_TAG]))
+        if own_now is not None and found.data.tags.get(RUN_TAG) != own_now:
+            TrackedRun(client, found.info.run_id).set_tags({ARM_TAG: REPLACED})
     own.add_points(Point(metric_name(name), value, known) for name, value in figures.items())
     own.put_files(files)
     own.set_status(status)
+
+
+def _members_known(client: "MlflowClient", experiment_id: str, experiment: str) -> "Iterator[Run]":
+    """The runs and rounds that MLflow has of a comparison, those of former runs among them."""
+    wanted, token = f"tags.`{COMPARISON_TAG}` = '{experiment}' and tags.`{SEED_TAG}` LIKE '%'", None
+    while True:
+        page = client.search_runs([experiment_id], wanted, page_token=token)
+        yield from page
+        if not (token := page.token):
+            return

@@ -54,6 +54,27 @@ def test_answer_of_its_own_and_tags_of_the_members(run: Path, squares: Pool, dir
     assert {found.info.run_id for found in rounds} == {found.info.run_id for found in tagged} - {member.info.run_id}
 
 
+def test_a_run_that_was_done_again_stands_alone_for_its_arm(run: Path, squares: Pool, directory: Path) -> None:
+    """Deleted and begun anew it has another identity; what it was before must not count as one more seed."""
+    uri = f"sqlite:///{directory.parent}/mlflow.db"
+    members = [MemberRun(str(run), "claus", 3)]
+    assert sync(directory, uri, members) is None
+    for _ in range(2):
+        send = {"tracking_uri": uri, "experiment": "strategies", "run_name": "claus-3", "status": "FINISHED"}
+        sent = sync_run(str(run), squares, **send)
+        assert sync(directory, uri, members) is None
+        (run / "provenance.json").unlink()
+        write_provenance(str(run), squares)
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("strategies")
+    kinds = "tags.`hybridal.kind` = 'run' and tags.arm = '{}'"
+    (now,) = client.search_runs([experiment.experiment_id], kinds.format("claus"))
+    (before,) = client.search_runs([experiment.experiment_id], kinds.format("replaced"))
+    assert now.info.run_id == sent.parent_run_id
+    assert before.data.tags["seed"] == "3"
+
+
 def test_a_server_that_is_not_there_is_told(directory: Path) -> None:
     error = sync(directory, "http://user:secret@127.0.0.1:1", [])
 
