@@ -1,10 +1,11 @@
 """What a comparison is asked, and what it answers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hybridal_ray.comparison.results import Curve
+from hybridal_ray.comparison.settings import ArmSettings
 from hybridal_ray.comparison.statistics import Estimate
 
 
@@ -19,6 +20,7 @@ class Question:
         reference: The arm that the others are compared with, None for none.
         targets: Shares of full supervision's figure, in (0, 1].
         at_percent: Budgets to report on, in % of the frames.
+        settings: What the arms differ in.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Question:
     reference: str | None
     targets: tuple[float, ...] = ()
     at_percent: tuple[float, ...] = ()
+    settings: ArmSettings = field(default_factory=ArmSettings)
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,7 @@ class Answer:
 
     @property
     def warnings(self) -> list[str]:
-        """What stands side by side and yet cannot be told apart from its arm: runs of a seed on different pools."""
+        """What stands side by side and yet cannot be told apart from its arm: pools of a seed's runs, and code."""
         found = []
         for seed in dict.fromkeys(curve.seed for curve in self.curves):
             by_pool: dict[str, list[str]] = {}
@@ -185,6 +188,13 @@ class Answer:
             if len(by_pool) > 1:
                 groups = "; ".join(f"{', '.join(names)} on {pool}" for pool, names in by_pool.items())
                 found.append(f"These runs are on different pools, and differ by that beside all else: {groups}.")
+        by_code: dict[str, list[str]] = {}
+        for curve in self.curves:
+            if curve.code is not None:
+                by_code.setdefault(curve.code, []).append(curve.name)
+        if len(by_code) > 1:
+            groups = "; ".join(f"{_some(names)} by {code}" for code, names in by_code.items())
+            found.append(f"These runs are by different revisions of the code, which may count too: {groups}.")
         return found
 
     def as_json(self) -> dict[str, Any]:
@@ -212,3 +222,8 @@ class Answer:
             if found.full is not None:
                 numbers[f"full/{metric}"] = found.full.mean
         return numbers
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    """Names, the first of many."""
+    return ", ".join(names[:most]) + ("" if len(names) <= most else f" and {len(names) - most} more")

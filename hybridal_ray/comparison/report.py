@@ -12,6 +12,7 @@ from hybridal_ray.comparison.comparison_file import Comparison
 from hybridal_ray.comparison.figures import figures_of
 from hybridal_ray.comparison.page import render_page
 from hybridal_ray.comparison.results import Curve, progress_of, read_curve
+from hybridal_ray.comparison.settings import differing_settings
 from hybridal_ray.comparison.tables import tables_of
 from hybridal_ray.comparison.work import PlannedRun, is_finished
 from hybridal_ray.errors import UserError
@@ -59,6 +60,7 @@ def report_on(comparison: Comparison, runs: Sequence[PlannedRun], failures: Mapp
         comparison.reference,
         comparison.targets,
         comparison.at_percent,
+        differing_settings({arm: comparison.config_of(arm, 0).model_dump(mode="json") for arm in comparison.arms}),
     )
     report = render(answer(question, curves))
     write(report, comparison.directory)
@@ -86,7 +88,9 @@ def report_on_runs(run_roots: Sequence[str], metrics: Sequence[str], state_of: C
     ]
     _refuse_different_splits(run_roots, curves)
     reference = names[0] if len(names) > 1 else None
-    return render(answer(Question("Runs side by side", tuple(names), tuple(metrics), reference), curves))
+    settings = differing_settings({name: RunStore(root).config() for name, root in zip(names, run_roots, strict=True)})
+    question = Question("Runs side by side", tuple(names), tuple(metrics), reference, settings=settings)
+    return render(answer(question, curves))
 
 
 def render(found: Answer) -> Report:

@@ -6,8 +6,10 @@ from typing import Any
 
 from hybridal_ray.config import parse_config
 from hybridal_ray.label_intake import awaited
+from hybridal_ray.pool import storage
 from hybridal_ray.pool.tables import Pool, load_pool
 from hybridal_ray.run_store import RunStore
+from hybridal_ray.tracking.provenance import read_provenance
 from hybridal_ray.tracking.run_reader import evaluated_split, read_configuration, read_rounds
 
 
@@ -26,6 +28,7 @@ class Curve:
         values: By metric, in [0, 1]; None where a round has no such figure.
         pool: Identity of its pool; None where no round is there.
         split: Of the pool, that the values are of; likewise.
+        code: Revision of the code that began the run; likewise.
     """
 
     arm: str
@@ -38,6 +41,7 @@ class Curve:
     values: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
     pool: str | None = None
     split: str | None = None
+    code: str | None = None
 
     @property
     def name(self) -> str:
@@ -86,6 +90,7 @@ def read_curve(
         values={name: tuple(_figure(record.metrics.get(name)) for record in rounds) for name in metrics},
         pool=configuration["pool_identity"],
         split=evaluated_split(configuration),
+        code=_code(run_root),
     )
 
 
@@ -112,6 +117,11 @@ def progress_of(run_root: str, rounds: int) -> str:
         return f"round {max((s.round for s in statuses if s.round is not None), default=-1) + 1} of {rounds} is next"
     where = "start" if waiting.round is None else f"round {waiting.round} of {rounds}"
     return f"{where}: {waiting.stage} is next"
+
+
+def _code(run_root: str) -> str | None:
+    there = storage.exists(storage.join(run_root, "provenance.json"))
+    return read_provenance(run_root).git_revision if there else None
 
 
 def _figure(value: Any) -> float | None:

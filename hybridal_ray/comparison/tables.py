@@ -1,7 +1,7 @@
 """The tables of an answer, for Markdown and for the page."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hybridal_ray.comparison.answer import Answer, AreaDifference, MetricAnswer, Need
@@ -18,33 +18,41 @@ class Table:
     Attributes:
         title: Above it.
         note: How it is to be read.
-        headings: One a column; the first column is text, the others are numbers.
+        headings: One a column.
         rows: Cells, as many a row as there are headings.
+        texts: The first so many columns are text, the others numbers.
     """
 
     title: str
     note: str
     headings: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
+    texts: int = 1
 
     def markdown(self) -> str:
         """The table with its title and note, as Markdown."""
         lines = ["| " + " | ".join(map(_markdown_cell, cells)) + " |" for cells in (self.headings, *self.rows)]
-        lines.insert(1, "| --- |" + " ---: |" * (len(self.headings) - 1))
+        lines.insert(1, "|" + " --- |" * self.texts + " ---: |" * (len(self.headings) - self.texts))
         return "\n".join([f"### {self.title}", "", self.note, "", *lines, ""])
 
     def html(self) -> str:
         """The table with its title and note, as HTML."""
-        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in self.headings)
-        rows = ("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows)
+        head = "".join(self._html_cell("th", at, cell) for at, cell in enumerate(self.headings))
+        rows = (
+            "<tr>" + "".join(self._html_cell("td", *cell) for cell in enumerate(row)) + "</tr>" for row in self.rows
+        )
         return (
             f"<h2>{html.escape(self.title)}</h2>\n<p>{html.escape(self.note)}</p>\n"
             f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody></table>\n"
         )
 
+    def _html_cell(self, tag: str, column: int, text: str) -> str:
+        kind = ' class="text"' if column < self.texts else ""
+        return f"<{tag}{kind}>{html.escape(text)}</{tag}>"
+
 
 def tables_of(answer: Answer) -> list[Table]:
-    """All tables of an answer: of each metric the summary, labour, needs, curves and differences; then the runs."""
+    """All tables of an answer: of each metric the summary, labour, needs, curves and differences; arms; runs."""
     found: list[Table] = []
     for metric, of_metric in answer.metrics.items():
         found.append(_summary(answer, metric, of_metric))
@@ -55,6 +63,8 @@ def tables_of(answer: Answer) -> list[Table]:
         found.append(_curves(metric, of_metric))
         if any(arm.differences for arm in of_metric.arms.values()):
             found.append(_differences(answer, metric, of_metric))
+    if any(answer.question.settings.of_arm.values()):
+        found.append(_settings(answer))
     return [*found, _runs(answer)]
 
 
@@ -169,13 +179,24 @@ def _differences(answer: Answer, metric: str, found: MetricAnswer) -> Table:
     return Table(f"{metric}: differences from {answer.question.reference}", note, headings, rows)
 
 
+def _settings(answer: Answer) -> Table:
+    settings = answer.question.settings
+    rows = [(arm, _overrides(own) or NOTHING) for arm, own in settings.of_arm.items()]
+    rest = f" An arm that does not name them has {_overrides(settings.common)}." if settings.common else ""
+    return Table("Arms", f"The fields in which arms differ.{rest}", ("arm", "settings"), rows, texts=2)
+
+
+def _overrides(fields: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in fields.items())
+
+
 def _runs(answer: Answer) -> Table:
     rows = [
         (curve.name, curve.state, str(len(curve.frames)), str(curve.frames[-1] if curve.frames else 0))
         for curve in answer.curves
     ]
     note = f"{sum(curve.finished for curve in answer.curves)} of {len(answer.curves)} are finished."
-    return Table("Runs", note, ("run", "state", "rounds evaluated", "labelled frames"), rows)
+    return Table("Runs", note, ("run", "state", "rounds evaluated", "labelled frames"), rows, texts=2)
 
 
 def _markdown_cell(text: str) -> str:

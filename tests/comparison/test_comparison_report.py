@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import html
 import html.parser
 import json
 import re
@@ -19,6 +20,7 @@ from hybridal_ray.comparison.answering import answer
 from hybridal_ray.comparison.comparison_file import FULL
 from hybridal_ray.comparison.report import Report, render, report_on, report_on_runs, write
 from hybridal_ray.comparison.results import Curve
+from hybridal_ray.comparison.settings import differing_settings
 from hybridal_ray.comparison.work import plan_runs
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
@@ -145,6 +147,20 @@ def test_the_page_holds_everything_and_loads_nothing(report: Report) -> None:
         assert value in page.text
 
 
+def test_arms_are_told_apart_and_so_is_the_code_they_ran() -> None:
+    settings = differing_settings(
+        {"random": {"strategy": "random", "rounds": 3}, "<b>": {"strategy": "claus", "rounds": 3}}
+    )
+    coded = [dataclasses.replace(each, code="abc" if each.seed == 0 else "def") for each in CURVES]
+    found = render(answer(Question("small", ("random", "<b>"), (METRIC,), "random", settings=settings), coded))
+
+    assert cells(found.markdown, "Arms")[1:] == [["random", "strategy=random"], ["<b>", "strategy=claus"]]
+    told = "revisions of the code, which may count too: random-0, <b>-0, full-0 by abc; random-1, <b>-1 by def."
+    assert told in found.markdown
+    assert html.escape(told) in found.files["comparison.html"].decode()
+    assert render(answer(found.answer.question, CURVES)).answer.warnings == []
+
+
 def test_files(report: Report, tmp_path: Path) -> None:
     write(report, str(tmp_path))
 
@@ -227,7 +243,7 @@ def test_runs_of_a_seed_on_different_pools_are_told(tmp_path: Path) -> None:
     report = report_on_runs([one, two], ["frame_map@0.5"], lambda _: "finished")
     (warning,) = report.answer.warnings
 
-    assert warning.endswith(f": {one}-0 on {own}; {two}-0 on another0pool0000.")
+    assert warning.endswith(f": {one} on {own}; {two} on another0pool0000.")
     assert f"**{warning}**" in report.markdown
     assert all(warning in report.files[f"comparison.{form}"].decode() for form in ("html", "json"))
     curves = [dataclasses.replace(curve, seed=seed) for seed, curve in enumerate(report.answer.curves)]
