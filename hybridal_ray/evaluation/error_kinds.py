@@ -15,7 +15,8 @@ from hybridal_ray.evaluation.boxes import Floats, Indices
 from hybridal_ray.evaluation.conventions import STRICT
 from hybridal_ray.evaluation.gathering import Comparison
 from hybridal_ray.evaluation.matching import NONE
-from hybridal_ray.evaluation.pairing import temporal_overlaps, tube_overlaps
+from hybridal_ray.evaluation.metrics import best_classes
+from hybridal_ray.evaluation.pairing import Tubes, temporal_overlaps, tube_overlaps
 from hybridal_ray.evaluation.ranking import Ranking, match_tubes
 
 THRESHOLD = 0.5
@@ -29,16 +30,18 @@ _NAMES = (RIGHT, *MOVED, *DROPPED)
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What each predicted tube is.
+    """What each predicted tube is, a row a tube and class: a tube that hesitates is ranked under several.
 
     Attributes:
-        kinds: (tubes,), ``right`` or one of `KINDS`.
-        targets: (tubes,), the true tube it was matched to, or that it has wrong; `NONE` for background.
-        missed: (true tubes,), whether neither a match nor an error of class or place goes back to it.
+        kinds: (rows,), ``right`` or one of `KINDS`.
+        targets: (rows,), the true tube it was matched to, or that it has wrong; `NONE` for background.
+        best: (rows,), whether it is the row of its tube's best class, one a tube.
+        missed: (true tubes,), whether no match goes back to it, and no error of class or place by a tube's best class.
     """
 
     kinds: npt.NDArray[np.str_]
     targets: Indices
+    best: npt.NDArray[np.bool_]
     missed: npt.NDArray[np.bool_]
 
 
@@ -72,21 +75,23 @@ def diagnose(comparison: Comparison, threshold: float = THRESHOLD) -> Diagnosis:
     targets[pairs.detections[order]] = pairs.truth[order]
     found = matched != NONE
     kinds[found], targets[found] = RIGHT, matched[found]
-    told = targets[found | np.isin(kinds, MOVED)]
+    best = _of_best_class(tubes)
+    told = targets[found | best & np.isin(kinds, MOVED)]
     missed = ~np.isin(np.arange(len(truth)), told)
-    return Diagnosis(kinds, targets, missed)
+    return Diagnosis(kinds, targets, best, missed)
 
 
 def error_gains(comparison: Comparison, diagnosis: Diagnosis, num_classes: int) -> dict[str, Any]:
-    """How often each error occurs, and what video-mAP would gain if it were mended, all others left.
+    """How many tubes have each error, and what video-mAP would gain if it were mended, all others left.
 
-    A tube moved to an actor that another tube has, or that a better one is moved to, is dropped. Gains do not add up.
+    A tube counts once, by its best class; the gains are of all classes that it is ranked under, as video-mAP is. A
+    tube moved to an actor that another tube has, or that a better one is moved to, is dropped. Gains do not add up.
 
     Returns:
         ``video_map@0.5`` as it is, and ``kinds``: by kind ``count`` and ``gain``.
     """
     base = _mean_average_precision(comparison, diagnosis, num_classes, mended=None)
-    counts = {kind: int(np.sum(diagnosis.kinds == kind)) for kind in (*MOVED, *DROPPED)}
+    counts = {kind: int(np.sum(diagnosis.kinds[diagnosis.best] == kind)) for kind in (*MOVED, *DROPPED)}
     counts["missed"] = int(diagnosis.missed.sum())
     return {
         f"video_map@{THRESHOLD}": base,
@@ -98,6 +103,12 @@ def error_gains(comparison: Comparison, diagnosis: Diagnosis, num_classes: int) 
             for kind in KINDS
         },
     }
+
+
+def _of_best_class(tubes: Tubes) -> npt.NDArray[np.bool_]:
+    best = best_classes(tubes)
+    rows = zip(tubes.videos.tolist(), tubes.tubes.tolist(), tubes.classes.tolist(), strict=True)
+    return np.array([best[video, tube] == class_id for video, tube, class_id in rows], dtype=bool)
 
 
 def _mean_average_precision(

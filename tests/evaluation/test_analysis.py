@@ -54,6 +54,36 @@ def test_a_duplicate_and_a_missed_actor():
     assert kinds["background"]["gain"] == pytest.approx(0.5)
 
 
+def hesitating(rows):
+    """The same tubes, each with the other classes too, at scores below all others."""
+    others = [
+        row | {"class_id": class_id, "score": row["score"] / 100, "tube_score": row["tube_score"] / 100}
+        for row in rows
+        for class_id in range(len(CLASSES))
+        if class_id != row["class_id"]
+    ]
+    return rows + others
+
+
+@pytest.mark.parametrize("kind", ALONE)
+def test_a_tube_that_hesitates_between_classes_counts_once_by_its_best(kind):
+    """Oracle: the counts of the same tubes, written with their best class alone."""
+    scene = ALONE[kind] + tube(FRAMES, (60, 60, 80, 99), tube="q", score=0.4)
+    counts, expected = (
+        {name: found["count"] for name, found in analysis(rows)["errors"]["kinds"].items()}
+        for rows in (hesitating(scene), scene)
+    )
+    assert counts == expected
+
+
+def test_an_actor_that_a_lower_class_matches_is_not_missed():
+    """The best class's row points to the other of two actors on one another; the match is that of a lower class."""
+    second = [truth_row(frame, shrunk(BOX, 0.9), tube="b", class_id=1) for frame in FRAMES]
+    both = tube(FRAMES, score=0.9) + tube(FRAMES, class_id=1, score=0.1)
+    kinds = analysis(both, TRUTH + second)["errors"]["kinds"]
+    assert {name: found for name, found in kinds.items() if found["count"] or found["gain"]} == {}
+
+
 def test_of_several_moved_to_one_actor_only_the_best_stays():
     both = tube(range(4), score=0.9, tube="p") + tube(range(3), score=0.8, tube="q")
     errors = analysis(both)["errors"]
