@@ -87,14 +87,16 @@ def link_tubes(frames: Sequence[FrameDetections], *, link_iou: float, max_gap: i
         earlier box, so that the result is a function of the detections alone.
     """
     tubes: list[_OpenTube] = []
+    alive: list[_OpenTube] = []  # those of them that may still grow: once ended, a tube never does again
     for frame, detections in enumerate(frames):
-        alive = [tube for tube in tubes if frame - tube.frames[-1] <= max_gap + 1]
+        alive = [tube for tube in alive if frame - tube.frames[-1] <= max_gap + 1]
         joined = _greedy_pairs(alive, detections, link_iou)
         for index in range(len(detections.boxes)):
             tube = joined.get(index)
             if tube is None:
                 tube = _OpenTube()
                 tubes.append(tube)
+                alive.append(tube)
             tube.add(frame, detections, index)
     shortest = min(min_tube_frames, len(frames))
     return [tube.close() for tube in tubes if tube.frames[-1] - tube.frames[0] + 1 >= shortest]

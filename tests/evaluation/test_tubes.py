@@ -1,9 +1,10 @@
-"""Oracles: tracks laid by hand, and tube IoU from dictionaries of frames."""
+"""Oracles: tracks laid by hand, linking as a loop over all tubes there ever were, and tube IoU from dictionaries."""
 
 import brute_force
 import numpy as np
 import pytest
 
+from hybridal_ray.evaluation.boxes import iou_matrix
 from hybridal_ray.evaluation.tubes import FrameDetections, link_tubes, tube_overlap
 
 SETTINGS = {"link_iou": 0.3, "max_gap": 2, "min_tube_frames": 3}
@@ -87,6 +88,47 @@ def test_no_box_is_lost_or_used_twice():
     linked = sorted((int(f), *box) for tube in tubes for f, box in zip(tube.frames, tube.boxes, strict=True))
     given = sorted((f, *box) for f, detections in enumerate(frames) for box in detections.boxes)
     np.testing.assert_allclose(linked, given)
+
+
+def linked_by_loops(frames, link_iou, max_gap):
+    """The frames and boxes of every tube, by first frame."""
+    tubes = []
+    for number, found in enumerate(frames):
+        energies = {}
+        for place, of_tube in enumerate(tubes):
+            last, box = of_tube[-1]
+            for index, other in enumerate(found.boxes):
+                iou = iou_matrix(box[None], other[None])[0, 0]
+                if number - last - 1 <= max_gap and iou >= link_iou:
+                    energies[place, index] = iou + found.objectness[index]
+        joins = {}
+        while energies:
+            place, index = max(energies, key=lambda pair: (energies[pair], -pair[0], -pair[1]))
+            joins[index] = place
+            energies = {pair: energy for pair, energy in energies.items() if pair[0] != place and pair[1] != index}
+        for index, box in enumerate(found.boxes):
+            if index in joins:
+                tubes[joins[index]].append((number, box))
+            else:
+                tubes.append([(number, box)])
+    return tubes
+
+
+@pytest.mark.parametrize("max_gap", [0, 1, 3])
+@pytest.mark.parametrize("seed", range(15))
+def test_tubes_that_end_and_begin_are_those_of_the_loops(seed, max_gap):
+    rng = np.random.default_rng(seed)
+    frames = []
+    for _ in range(40):
+        corners = rng.integers(0, 12, (rng.integers(0, 4), 2))
+        frames.append(frame(*[square(x, y) for x, y in corners], objectness=rng.integers(1, 4, len(corners)) / 4))
+    expected = linked_by_loops(frames, 0.4, max_gap)
+    tubes = link_tubes(frames, link_iou=0.4, max_gap=max_gap, min_tube_frames=1)
+    assert len(tubes) == len(expected) > 5
+    for tube, boxes in zip(tubes, expected, strict=True):
+        assert (tube.frames[0], tube.frames[-1]) == (boxes[0][0], boxes[-1][0])
+        for number, box in boxes:
+            np.testing.assert_allclose(tube.boxes[number - tube.frames[0]], box)
 
 
 @pytest.mark.parametrize("seed", range(30))
