@@ -204,14 +204,15 @@ def _of_videos(evidence: Evidence, convention: Convention, num_classes: int, dra
 def _measure(
     rankings: Iterable[Ranking], convention: Convention, draws: Floats, wanted: Mapping[str, list[int]]
 ) -> Figures:
+    absent_class = np.nan if convention.absent_class is None else convention.absent_class
     values, resampled = [], []
     for ranking in rankings:
         exists = len(ranking.truth_videos) > 0
-        values.append(ranking.areas(convention.area))
-        absent = np.full((len(draws), ranking.hits.shape[1]), np.nan)
+        values.append(ranking.areas(convention.area) if exists else np.full(ranking.hits.shape[1], absent_class))
+        # A class whose videos are just not drawn is no class without truth: a resample leaves it out, as NaN.
+        absent = np.full((len(draws), ranking.hits.shape[1]), absent_class)
         resampled.append(ranking.resampled_areas(convention.area, draws) if exists and len(draws) else absent)
-    absent_class = np.nan if convention.absent_class is None else convention.absent_class
-    areas, drawn = (np.nan_to_num(np.stack(each), nan=absent_class) for each in (values, resampled))
+    areas, drawn = np.stack(values), np.stack(resampled)
     return {name: (areas[:, at].mean(axis=1), drawn[:, :, at].mean(axis=2).T) for name, at in wanted.items()}
 
 

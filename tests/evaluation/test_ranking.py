@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from evaluation_tables import CLASSES, evaluate, prediction_row, prediction_table, random_tables, truth_row, truth_table
+from evaluation_tables import (
+    CLASSES,
+    evaluate,
+    perfect,
+    prediction_row,
+    prediction_table,
+    random_tables,
+    truth_row,
+    truth_table,
+)
 
 from hybridal_ray.evaluation.conventions import CONVENTIONS
 from hybridal_ray.evaluation.metrics import gather_evidence
@@ -66,6 +75,21 @@ def test_draws_are_as_many_as_the_videos_and_the_same_for_a_seed():
     assert (draws.sum(axis=1) == 7).all()
     np.testing.assert_array_equal(draws, draw_videos(7, 50, 3))
     assert (draws != draw_videos(7, 50, 4)).any()
+
+
+def test_a_class_whose_videos_are_not_drawn_is_left_out_of_the_resample():
+    """Oracle: of perfect predictions every resample is perfect; a class without any truth counts 0 under `act`."""
+    videos = [f"v{k}" for k in range(6)]
+    truth = [truth_row(frame, video=video, class_id=k // 2) for k, video in enumerate(videos) for frame in range(3)]
+    metrics = evaluate(perfect(truth), truth, videos, resamples=100)
+    assert not (draw_videos(6, 100, 0)[:, :2].sum(axis=1) > 0).all()  # some draws lack the first class
+    for figure in ("frame_map@0.5", "video_map@0.5"):
+        assert metrics["intervals"][f"act/{figure}"] == metrics["intervals"][f"strict/{figure}"] == [1.0, 1.0]
+    assert metrics["per_class"]["jump"]["intervals"]["act/frame_ap@0.5"] == [1.0, 1.0]
+    one_class = [truth_row(frame, video=video) for video in videos for frame in range(3)]
+    metrics = evaluate(perfect(one_class), one_class, videos, resamples=20)
+    assert metrics["intervals"]["act/frame_map@0.5"] == pytest.approx([1 / 3, 1 / 3])
+    assert metrics["per_class"]["wave"]["intervals"]["act/frame_ap@0.5"] == [0.0, 0.0]
 
 
 def test_intervals_are_told_for_every_convention_and_class():
