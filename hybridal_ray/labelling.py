@@ -1,7 +1,7 @@
 """Having frames labelled: at once by an oracle that knows, or by people, for whom the run waits without a machine."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import sleep
 from typing import Any
 
@@ -14,10 +14,10 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.detecting import DetectionSettings
 from hybridal_ray.evaluation.predicting import predict_videos
 from hybridal_ray.label_intake import REQUEST, bring_in, for_round_of, ledger_lock, request_at
-from hybridal_ray.oracles import ORACLES, WAITING_ORACLES
+from hybridal_ray.oracles import ORACLES, answers_come_from_people, known_oracle
 from hybridal_ray.oracles.agreement import agreement_of
 from hybridal_ray.oracles.cost import CostModel, labour_facts
-from hybridal_ray.oracles.cost_fit import fit_cost
+from hybridal_ray.oracles.cost_fit import cost_of_answers, fit_cost
 from hybridal_ray.oracles.faulty import AnnotatorFaults, in_pieces, with_faults
 from hybridal_ray.oracles.interface import ToolUnreachable, WaitingOracle
 from hybridal_ray.oracles.progress import Progress, progress_of
@@ -56,8 +56,7 @@ class StillWaiting(Exception):
 
 def asks_people(config: Config) -> bool:
     """Whether labels come from people."""
-    name = config.oracle.name
-    return name not in ORACLES and hasattr(_known(name), "send")
+    return answers_come_from_people(config.oracle.name)
 
 
 def refuse_options(config: Config) -> None:
@@ -81,7 +80,7 @@ def people_of(config: Config) -> WaitingOracle:
     """
     if config.oracle.faults is not None:
         raise UserError(f"oracle.faults: {config.oracle.name} asks people, who err by themselves; expected null")
-    constructor = _known(config.oracle.name)
+    constructor = known_oracle(config.oracle.name)
     check_options(constructor, config.oracle.name, config.oracle.options, field="oracle.options")
     try:
         oracle: WaitingOracle = constructor(**config.oracle.options)
@@ -105,8 +104,7 @@ def expected_cost(config: Config, labels: pa.Table) -> CostModel:
     """
     if not asks_people(config):
         return plain(CostModel, config.oracle, overlap=0.0)
-    fitted = fit_cost(labels)
-    return plain(CostModel, config.oracle) if fitted is None else replace(fitted.model, overlap=config.oracle.overlap)
+    return cost_of_answers(labels, plain(CostModel, config.oracle))
 
 
 def is_handed_out(config: Config, store: RunStore, round_index: int | None) -> bool:
@@ -261,7 +259,3 @@ def _close(request: Request, labels: pa.Table, progress: Progress, store: RunSto
         **({} if agreement is None else agreement.figures()),
         **({} if fitted is None else fitted.figures()),
     }
-
-
-def _known(name: str) -> Any:
-    return resolve(name, {**ORACLES, **WAITING_ORACLES}, field="oracle.name")

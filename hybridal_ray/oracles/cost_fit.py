@@ -4,7 +4,7 @@ Model: seconds of an answer = seconds_per_frame + seconds_per_box · boxes + sec
 with no cost below zero (non-negative least squares).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +82,17 @@ def fit_cost(labels: pa.Table) -> FittedCost | None:
         answers=len(taken),
         left_out=int((~usual).sum()),
     )
+
+
+def cost_of_answers(labels: pa.Table, configured: CostModel) -> CostModel:
+    """What answers of people are expected to cost: as those so far took, where they tell; else as configured.
+
+    Args:
+        labels: Table of `LABELS_SCHEMA`.
+        configured: Its overlap holds in both cases.
+    """
+    fitted = fit_cost(labels)
+    return configured if fitted is None else replace(fitted.model, overlap=configured.overlap)
 
 
 def _uninterrupted(design: npt.NDArray[np.float64], seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

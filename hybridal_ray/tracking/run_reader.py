@@ -17,6 +17,9 @@ import yaml
 
 from hybridal_ray.chunks import part_files
 from hybridal_ray.errors import UserError
+from hybridal_ray.oracles import answers_come_from_people
+from hybridal_ray.oracles.cost import CostModel, spent_seconds
+from hybridal_ray.oracles.cost_fit import TERMS, cost_of_answers
 from hybridal_ray.pool import ledger, storage, table_files
 from hybridal_ray.pool.round_tables import CLUSTERS_SCHEMA, PREDICTIONS_SCHEMA, SCORES_SCHEMA, SELECTION_SCHEMA
 from hybridal_ray.pool.tables import Pool
@@ -36,8 +39,8 @@ class RoundRecord:
         labelled_frames: Distinct labelled frames that the round trained on: the budget spent.
         percent_of_pool_frames: `labelled_frames` as percentage of all frames of the usable training videos, 0 to 100.
         boxes: Boxes on those frames.
-        labour_seconds: Modelled or measured seconds of labour, re-labelled frames counted again; None where no
-            purchase of the ledger knows them.
+        labour_seconds: Modelled or measured seconds of labour, re-labelled frames counted again, as budgets count
+            them: with what is expected of answers that do not tell how long they took. None where nothing was bought.
         metrics: What ``evaluate/metrics.json`` holds, on the evaluated split; empty before evaluation.
         validation: The same of the validation split, where a stopping criterion has it measured; else empty.
         stage_seconds: Seconds of each stage that is done, in the order of `STAGES`.
@@ -91,10 +94,11 @@ def read_rounds(run_root: str, pool: Pool) -> list[RoundRecord]:
         pool: The pool of the run.
     """
     labels = ledger.read(run_root)
+    cost = _expected_cost(run_root, labels)
     pool_frames = sum(video.num_frames for video in pool.usable_videos("train"))
     records: list[RoundRecord] = []
     while storage.exists(round_directory(run_root, len(records))):
-        records.append(_read_round(run_root, len(records), labels, pool_frames))
+        records.append(_read_round(run_root, len(records), labels, cost, pool_frames))
     return records
 
 
@@ -186,9 +190,23 @@ def stage_is_done(run_root: str, round_index: int, stage: str) -> bool:
     return storage.exists(_marker(run_root, round_index, stage))
 
 
-def _read_round(run_root: str, index: int, labels: pa.Table, pool_frames: int) -> RoundRecord:
+def _bought(labels: pa.Table) -> pa.Table:
+    return labels.filter(pc.field("source") != ledger.OWN_LABELS)
+
+
+def _expected_cost(run_root: str, labels: pa.Table) -> CostModel:
+    """What is expected of answers that tell no time, as the loop expects it; where all tell it, nothing is asked."""
+    if not _bought(labels)["seconds"].null_count:
+        return CostModel(0.0, 0.0, 0.0)
+    oracle = read_configuration(run_root)["oracle"]
+    configured = CostModel(**{term: oracle[term] for term in TERMS})
+    return cost_of_answers(labels, configured) if answers_come_from_people(oracle["name"]) else configured
+
+
+def _read_round(run_root: str, index: int, labels: pa.Table, cost: CostModel, pool_frames: int) -> RoundRecord:
     directory = round_directory(run_root, index)
     trained_on = labels.filter(pc.field("round") <= index)
+    bought = _bought(trained_on)
     by_video = ledger.labels_by_video(trained_on)
     frames = sum(len(labelled) for labelled in by_video.values())
     summaries = {
@@ -202,7 +220,7 @@ def _read_round(run_root: str, index: int, labels: pa.Table, pool_frames: int) -
         labelled_frames=frames,
         percent_of_pool_frames=100.0 * frames / pool_frames if pool_frames else 0.0,
         boxes=sum(len(actors) for labelled in by_video.values() for actors in labelled.values()),
-        labour_seconds=pc.sum(trained_on["seconds"]).as_py(),
+        labour_seconds=spent_seconds(bought, cost) if len(bought) else None,
         metrics=_metrics(run_root, index, "evaluate"),
         validation=_metrics(run_root, index, "validate"),
         stage_seconds={stage: float(summary["seconds"]) for stage, summary in summaries.items()},

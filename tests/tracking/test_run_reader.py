@@ -8,6 +8,7 @@ import pytest
 from synthetic_run import FRAMES, LATENT, buy
 
 from hybridal_ray.errors import UserError
+from hybridal_ray.oracles.cost import CostModel, spent_seconds
 from hybridal_ray.pool import ledger, table_files
 from hybridal_ray.pool.round_tables import SCORES_SCHEMA
 from hybridal_ray.pool.tables import Pool
@@ -44,11 +45,36 @@ def test_a_frame_labelled_twice_counts_once_but_is_paid_twice(run: Path, squares
     assert (first.labelled_frames, first.labour_seconds) == (4, 15.0)
 
 
-def test_unknown_labour_is_none_not_zero(tmp_path: Path, squares: Pool) -> None:
+def rewritten(run: Path, seconds: list[float | None], **columns: str) -> None:
+    """The purchase of the first round again, with other seconds and some columns that are all of one value."""
+    rows = ledger.read(str(run)).slice(0, 4).to_pylist()
+    told = [{**row, **columns, "seconds": each} for row, each in zip(rows, seconds, strict=True)]
+    ledger.append(str(run), "round-000", pa.Table.from_pylist(told, ledger.LABELS_SCHEMA))
+
+
+def test_answers_that_tell_no_time_count_as_budgets_count_them(run: Path, squares: Pool) -> None:
+    """Two frames of two videos, a box each: opening costs 10, a frame 3, a box 12. Two answers tell 20 s and 5 s."""
+    (run / "labels/round-001.parquet").unlink()
+    rewritten(run, [20.0, None, None, 5.0])
+    first = read_rounds(str(run), squares)[0]
+    assert first.labour_seconds == 20 + (3 + 12) + (10 + 3 + 12) + 5
+    cost = CostModel(seconds_per_video=10, seconds_per_frame=3, seconds_per_box=12)
+    assert first.labour_seconds == spent_seconds(ledger.read(str(run)), cost)
+    rewritten(run, [None] * 4)
+    assert read_rounds(str(run), squares)[0].labour_seconds == 2 * (10 + 2 * (3 + 12))
+
+
+def test_answers_that_tell_no_time_are_expected_to_take_as_long_as_those_that_do(run: Path, squares: Pool) -> None:
+    """Four answers of a second purchase tell 7 s each, the first of a video 9 s: so a video is opened in 2 s."""
+    rewritten(run, [None] * 4)
+    timed = [row | {"seconds": 9.0 if row["frame"] == 0 else 7.0} for row in ledger.read(str(run)).slice(4).to_pylist()]
+    ledger.append(str(run), "round-001", pa.Table.from_pylist(timed, ledger.LABELS_SCHEMA))
+    assert read_rounds(str(run), squares)[0].labour_seconds == pytest.approx(2 * 9 + 2 * 7)
+
+
+def test_labels_that_the_pool_brought_along_are_no_labour(tmp_path: Path, squares: Pool) -> None:
     buy(tmp_path, squares, 0, 2)
-    labels = ledger.read(str(tmp_path))
-    unknown = labels.set_column(4, ledger.LABELS_SCHEMA.field("seconds"), pa.nulls(len(labels), pa.float64()))
-    ledger.append(str(tmp_path), "round-000", unknown)
+    rewritten(tmp_path, [None] * 4, source=ledger.OWN_LABELS)
     (tmp_path / "rounds/000").mkdir(parents=True)
     assert read_rounds(str(tmp_path), squares)[0].labour_seconds is None
 
@@ -124,6 +150,7 @@ def test_labelled_before_grows_with_the_rounds(finished_run: Path) -> None:
 def test_configuration(run: Path) -> None:
     assert read_configuration(str(run)) == {
         "pool": "squares", "budget": {"videos": 2, "frames": [1, 2]}, "seed": 0, "evaluation": {"split": "test"},
+        "oracle": {"name": "files", "seconds_per_video": 10, "seconds_per_frame": 3, "seconds_per_box": 12},
     }  # fmt: skip
     assert evaluated_split(read_configuration(str(run))) == "test"
     (run / "config.yaml").write_text("- a\n")
