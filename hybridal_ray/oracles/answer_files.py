@@ -35,7 +35,7 @@ def read_answer_file(location: str, sizes: Mapping[str, tuple[int, int]]) -> Del
         UserError: There is no such file, or nothing in it has the shape of an answer.
     """
     content = read_bounded(location)
-    if location.endswith(".parquet"):
+    if location.lower().endswith(".parquet"):
         return Delivery(location, KIND, _parquet_records(content, location))
     text = content.decode("utf-8-sig", errors="replace")  # what is damaged is one record's, not the file's
     try:
@@ -116,6 +116,6 @@ def _parquet_records(content: bytes, location: str) -> list[AnswerRecord]:
         rows = parquet_table(content).to_pylist()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{location}: not a readable Parquet file: {error}") from error
-    # A table has every column in every row: what is null there is not told.
-    told = [{name: value for name, value in row.items() if value is not None} for row in rows]
+    # A table has every column in every row: what is null there is not told, save that a null answer is an open one.
+    told = [{name: value for name, value in row.items() if value is not None or name == "answer"} for row in rows]
     return [AnswerRecord(f"row {number}", row) for number, row in enumerate(told)]

@@ -59,7 +59,10 @@ def test_a_proposal_in_the_template_can_be_accepted_as_it_is(tmp_path: Path) -> 
 
 def test_a_table_is_read_as_the_same(tmp_path: Path) -> None:
     box = {"class": "wave", "x1": 1.0, "y1": 1.0, "x2": 9.0, "y2": 9.0}
-    rows = [{"task": f"{ID}-00000", "boxes": [box], "seconds": 3.0}, {"task": f"{ID}-00001", "answer": "cannot tell"}]
+    rows = [
+        {"task": f"{ID}-00000", "answer": "actors", "boxes": [box], "seconds": 3.0},
+        {"task": f"{ID}-00001", "answer": "cannot tell"},
+    ]
     pq.write_table(pa.Table.from_pylist(rows, pa.schema([
         ("task", pa.string()), ("boxes", pa.list_(pa.struct([(name, pa.string() if name == "class" else pa.float64())
                                                                for name in box]))),
@@ -70,6 +73,32 @@ def test_a_table_is_read_as_the_same(tmp_path: Path) -> None:
     )
     assert (rejected, still_open) == ([], 0)
     assert [(len(answer.boxes), answer.cannot_tell) for answer in answers] == [(1, False), (0, True)]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.parquet", "A.PARQUET"])
+def test_an_open_row_is_open_in_a_file_and_in_a_table(name: str, tmp_path: Path) -> None:
+    """Oracle: the one row that is answered; the proposal of another, and the emptiness of the third, say nothing."""
+    box = {"class": "wave", "x1": 1.0, "y1": 1.0, "x2": 9.0, "y2": 9.0}
+    rows = [
+        {"task": f"{ID}-{rank:05d}", "answer": answer, "boxes": boxes}
+        for rank, (answer, boxes) in enumerate([("actors", [box]), (None, [box]), (None, [])])
+    ]
+    (tmp_path / name).write_text(json.dumps(rows))
+    if not name.endswith(".json"):
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / name)
+    delivery = read_delivery(str(tmp_path / name), [request()])
+    answers, rejected, still_open = Checker([request()], pool()).check(delivery)
+    assert ([answer.frame for answer in answers], rejected, still_open) == ([2], [], 2)
+
+
+def test_a_table_without_the_column_answers_by_its_boxes(tmp_path: Path) -> None:
+    box = {"class": "wave", "x1": 1.0, "y1": 1.0, "x2": 9.0, "y2": 9.0}
+    rows = [{"task": f"{ID}-00000", "boxes": [box]}, {"task": f"{ID}-00001", "boxes": []}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    answers, _, still_open = Checker([request()], pool()).check(
+        read_delivery(str(tmp_path / "a.parquet"), [request()])
+    )
+    assert ([len(answer.boxes) for answer in answers], still_open) == ([1, 0], 0)
 
 
 @pytest.mark.parametrize("end", [0.6, 0.75, 0.95])
