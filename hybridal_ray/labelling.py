@@ -201,8 +201,8 @@ def _hand_out(oracle: WaitingOracle, request: Request, store: RunStore, pool: Po
         return f"the annotation tool cannot be reached: {error}; it is tried again"
     if delivery is not None:
         arrival = bring_in(store, pool, delivery)
-        for rejected in arrival.rejected:
-            say(rejected.line())
+        for line in (*(rejected.line() for rejected in arrival.rejected), *arrival.remarks):
+            say(line)
     return how
 
 

@@ -39,6 +39,7 @@ class Arrival:
         superseded: Of them, those that may be meant to take a correction back; a line each.
         still_open: Tasks of the delivery that nobody has answered yet.
         rejected: What could not be taken.
+        remarks: A line for everything else that a person should know of the delivery.
     """
 
     source: str
@@ -52,6 +53,7 @@ class Arrival:
     superseded: tuple[str, ...]
     still_open: int
     rejected: tuple[Rejected, ...]
+    remarks: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
         """The counts, and a line for everything that a person should know."""
@@ -67,6 +69,7 @@ class Arrival:
             "not_asked": list(self.not_asked),
             "superseded": list(self.superseded),
             "rejected": [rejected.line() for rejected in self.rejected],
+            "remarks": list(self.remarks),
         }
 
 
@@ -122,6 +125,7 @@ def settle(
         superseded=tuple(superseded),
         still_open=still_open,
         rejected=tuple(rejected),
+        remarks=tuple(delivery.remarks),
     )
 
 

@@ -192,7 +192,7 @@ class Checker:
         edges = []
         for edge, size in zip(EDGES, (width, height, width, height), strict=True):
             value = box.get(edge)
-            if not _is_number(value) or not -TOLERANCE <= float(value) <= size + TOLERANCE:
+            if not is_number(value) or not -TOLERANCE <= float(value) <= size + TOLERANCE:
                 raise _Wrong(f"{where}.{edge}", value, f"a number of pixels, 0 to {size}")
             edges.append(min(max(float(value), 0.0), float(size)))
         x1, y1, x2, y2 = edges
@@ -201,7 +201,8 @@ class Checker:
         return AnsweredBox(self._classes[name], (x1, y1, x2, y2), _name(box, "actor", f"{where}.actor"))
 
 
-def _is_number(value: Any) -> TypeGuard[int | float]:
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Whether a value is a finite number, and no truth value."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     try:
@@ -211,7 +212,7 @@ def _is_number(value: Any) -> TypeGuard[int | float]:
 
 
 def _is_whole(value: Any) -> TypeGuard[int | float]:
-    return _is_number(value) and float(value).is_integer() and abs(value) < 1 << 31
+    return is_number(value) and float(value).is_integer() and abs(value) < 1 << 31
 
 
 def _one_of(fields: Mapping[str, Any], field: str, allowed: Sequence[str]) -> str | None:
@@ -236,7 +237,7 @@ def _seconds(fields: Mapping[str, Any]) -> float | None:
     value = fields.get("seconds")
     if value is None:
         return None
-    if not _is_number(value) or not 0 <= value <= MOST_SECONDS:
+    if not is_number(value) or not 0 <= value <= MOST_SECONDS:
         raise _Wrong("seconds", value, f"seconds taken, 0 to {MOST_SECONDS:.0f}")
     return float(value)
 

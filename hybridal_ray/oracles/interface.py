@@ -75,12 +75,14 @@ class Delivery:
         kind: What the ledger calls the source: ``files``, ``cvat``, ``label-studio``.
         records: Whatever has the shape of an answer.
         unreadable: What has not.
+        remarks: A line for everything else that a person should know of it.
     """
 
     source: str
     kind: str
     records: Sequence[AnswerRecord]
     unreadable: Sequence[Rejected] = field(default=())
+    remarks: Sequence[str] = field(default=())
 
 
 class WaitingOracle(Protocol):

@@ -5,7 +5,7 @@ from typing import Any
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.oracles.deliveries import picture_sizes
-from hybridal_ray.oracles.interface import Delivery, Rejected
+from hybridal_ray.oracles.interface import Delivery
 from hybridal_ray.oracles.label_studio_answers import KIND, delivery_of_export
 from hybridal_ray.oracles.label_studio_media import MEDIA, LocalMedia, Media, UriMedia
 from hybridal_ray.oracles.label_studio_project import (
@@ -140,26 +140,15 @@ def delivery_of_tasks(
         request: That the tasks are of.
         source: Where they come from, for messages.
     """
-    kept, turned = [], []
-    for task in tasks:
-        upright = []
-        for annotation in task["annotations"]:
-            angle = next(filter(None, map(_turned_by, annotation.get("result") or ())), None)
-            who = annotation.get("completed_by")
-            named = {name: annotation.get(name) for name in KEPT} | {"completed_by": people.get(who, who)}
-            if angle is None:
-                upright.append(named)
-            else:
-                record = f"task {task['id']}, annotation {annotation.get('id', '?')}"
-                expected = "a rectangle that is not turned"
-                turned.append(Rejected(source, record, "rotation", f"{angle}°", expected, content=named))
-        if upright or not task["annotations"]:
-            kept.append({**task, "annotations": upright})
-    delivery = delivery_of_export(kept, source, picture_sizes([request])) if kept else Delivery(source, KIND, [])
-    return Delivery(source, KIND, delivery.records, [*delivery.unreadable, *turned])
+    if not tasks:
+        return Delivery(source, KIND, [])
+    kept = [
+        {**task, "annotations": [_kept(annotation, people) for annotation in task["annotations"]]} for task in tasks
+    ]
+    return delivery_of_export(kept, source, picture_sizes([request]))
 
 
-def _turned_by(result: Any) -> float | None:
-    """Degrees that a region is turned by, where it is."""
-    value = result.get("value") if isinstance(result, Mapping) else None
-    return (value.get("rotation") or None) if isinstance(value, Mapping) else None
+def _kept(annotation: Mapping[str, Any], people: Mapping[int, str]) -> dict[str, Any]:
+    """Of an annotation what stays the same from pull to pull, with the annotator's address."""
+    who = annotation.get("completed_by")
+    return {name: annotation.get(name) for name in KEPT} | {"completed_by": people.get(who, who)}

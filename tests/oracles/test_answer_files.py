@@ -95,9 +95,7 @@ def test_a_table_without_the_column_answers_by_its_boxes(tmp_path: Path) -> None
     box = {"class": "wave", "x1": 1.0, "y1": 1.0, "x2": 9.0, "y2": 9.0}
     rows = [{"task": f"{ID}-00000", "boxes": [box]}, {"task": f"{ID}-00001", "boxes": []}]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
-    answers, _, still_open = Checker([request()], pool()).check(
-        read_delivery(str(tmp_path / "a.parquet"), [request()])
-    )
+    answers, _, still_open = Checker([request()], pool()).check(read_delivery(str(tmp_path / "a.parquet"), [request()]))
     assert ([len(answer.boxes) for answer in answers], still_open) == ([1, 0], 0)
 
 

@@ -83,4 +83,50 @@ def test_a_bad_task_is_named_and_the_next_is_taken(bad: Any, field: str, tmp_pat
     answers, (rejected,), _ = taken(tmp_path, bad, task(1, annotation(rectangle())))
     assert [answer.frame for answer in answers] == [5]
     assert rejected.field == field
-    assert "task 0" in rejected.line()
+    assert f"task {bad['id'] if isinstance(bad, dict) else 0}" in rejected.line()
+
+
+@pytest.mark.parametrize("kind", ["polygonlabels", "brushlabels", "ellipselabels", "keypointlabels", "rectangle"])
+def test_another_shape_than_a_rectangle_with_a_label_is_refused_by_its_type(kind: str, tmp_path: Path) -> None:
+    """Oracle: somebody acts there, so that neither nobody nor the rectangles beside it are the answer."""
+    value = {"rle": [1, 2]} if kind == "brushlabels" else {"points": [[1, 1], [9, 9], [1, 9]]}
+    value = {"x": 1.0, "y": 1.0, "width": 9.0, "height": 9.0} if kind == "rectangle" else value
+    shape = {"type": kind, "from_name": "other", "to_name": "image", "value": value}
+    for beside in ((), (rectangle(),)):
+        answers, (rejected,), _ = taken(tmp_path, task(0, annotation(shape, *beside)), task(1, annotation(rectangle())))
+        assert [answer.frame for answer in answers] == [5]
+        assert rejected.line().endswith(
+            f"task 40, annotation 1: type: found {kind!r}, expected shapes of the type 'rectanglelabels' only"
+        )
+    assert taken(tmp_path, task(0, annotation(shape, was_cancelled=True)))[0][0].cannot_tell
+
+
+def test_what_is_said_of_a_region_is_no_shape_of_its_own(tmp_path: Path) -> None:
+    place = {"x": 25.0, "y": 50.0, "width": 50.0, "height": 25.0, "rotation": 0}
+    said = [{"type": "textarea", "value": {**place, "text": ["blurred"]}}, {"type": "relation", "from_id": "a"}]
+    (answer,), rejected, _ = taken(tmp_path, task(0, annotation(rectangle(), *said)))
+    assert (len(answer.boxes), rejected) == (1, [])
+
+
+def test_a_turned_rectangle_of_an_export_is_refused_as_that_of_a_pull(tmp_path: Path) -> None:
+    answers, (rejected,), _ = taken(tmp_path, task(0, annotation(rectangle(rotation=30), rectangle())))
+    assert answers == []
+    assert rejected.line().endswith(
+        "task 40, annotation 1: rotation: found 30°, expected a rectangle that is not turned"
+    )
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(250000.0, None), (-3.0, None), (86400.0, 86400.0), (0, 0.0)])
+def test_a_time_that_nobody_worked_is_none_and_told(seconds: float, kept: float | None, tmp_path: Path) -> None:
+    """Oracle: a page that was open from Friday to Monday, and a clock that was put back, spoil no answer."""
+    (answer,), rejected, _ = taken(tmp_path, task(0, annotation(rectangle(), lead_time=seconds)))
+    assert (answer.seconds, rejected) == (kept, [])
+    delivery = read_delivery(str(tmp_path / "export.json"), [request()])
+    file = tmp_path / "export.json"
+    told = f"{file}: task 40, annotation 1: lead_time: found {seconds!r}, expected 0 to 86400 seconds; "
+    assert delivery.remarks == ([f"{told}the answer is taken without its time"] if kept is None else [])
+
+
+def test_a_time_that_is_no_number_is_still_refused(tmp_path: Path) -> None:
+    answers, (rejected,), _ = taken(tmp_path, task(0, annotation(rectangle(), lead_time="long")))
+    assert (answers, rejected.field) == ([], "seconds")
