@@ -1,9 +1,10 @@
 """Answers are checked as they arrive: field by field, each record by itself."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeGuard
 
 from hybridal_ray.oracles.interface import AnswerRecord, Delivery, Rejected
@@ -17,7 +18,9 @@ ANSWERS = (ACTORS, NO_ACTOR, CANNOT_TELL)
 EDGES = ("x1", "y1", "x2", "y2")
 TOLERANCE = 1.0  # pixels that a tool's rounding may reach over the edge of the picture
 MOST_SECONDS = 86400.0
+AHEAD = timedelta(days=1)  # that a clock may be: a date of next year would stand against all later answers
 LONGEST_NAME = 200
+HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")  # of a pair of surrogates
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,9 @@ class Checker:
             (frame.video_id, frame.frame): (request, frame) for request in requests for frame in request.frames
         }
         self._classes = {name: number for number, name in enumerate(pool.classes)}
-        self._videos = {row["video_id"]: row for row in pool.videos.to_pylist() if row["status"] == "ok"}
+        videos = pool.videos.to_pylist()
+        self._videos = {row["video_id"]: row for row in videos if row["status"] == "ok"}
+        self._lost = {row["video_id"]: row["status"] for row in videos if row["status"] != "ok"}
 
     def check(self, delivery: Delivery) -> tuple[list[Answer], list[Rejected], int]:
         """The answers of a delivery, what cannot be taken of it, and how many tasks are left open in it."""
@@ -114,7 +119,7 @@ class Checker:
     def _answer(self, record: AnswerRecord) -> Answer:
         fields = record.fields
         request, asked, video_id, frame = self._place(fields)
-        video = self._videos[video_id]
+        video = self._video(video_id)
         boxes = self._boxes(fields.get("boxes"), video["width"], video["height"])
         answer = _one_of(fields, "answer", ANSWERS)
         if answer is None:
@@ -134,7 +139,7 @@ class Checker:
             frame=frame,
             cannot_tell=cannot_tell,
             boxes=() if cannot_tell else tuple(boxes or ()),
-            annotator=_name(fields, "annotator"),
+            annotator=_annotator(fields, asked),
             answered_at=_moment(fields),
             seconds=_seconds(fields),
             preannotation=_one_of(fields, "preannotation", PREANNOTATIONS),
@@ -156,16 +161,23 @@ class Checker:
                     raise _Wrong(field, fields[field], f"{value!r}, as the task {task} is")
             return request, asked, asked.video_id, asked.frame
         video_id, frame = fields.get("video_id"), fields.get("frame")
-        video = self._videos.get(video_id) if isinstance(video_id, str) else None
-        if video is None:
-            hint = nearest(video_id, self._videos) if isinstance(video_id, str) else ""
-            raise _Wrong("video_id", video_id, f"a video of the pool that decodes{hint}")
+        video = self._video(video_id)
         if video["split"] != "train":
             raise _Wrong("video_id", video_id, f"a video of the split train, this is of {video['split']}")
         if not _is_whole(frame) or not 0 <= int(frame) < video["num_frames"]:
             raise _Wrong("frame", frame, f"a frame of {video_id}, 0 to {video['num_frames'] - 1}")
         place = (str(video_id), int(frame))
         return *self._places.get(place, (None, None)), *place
+
+    def _video(self, video_id: Any) -> Mapping[str, Any]:
+        """The row of a video; one that was asked of may be missing by now."""
+        video = self._videos.get(video_id) if isinstance(video_id, str) else None
+        if video is None:
+            hint = nearest(video_id, self._videos) if isinstance(video_id, str) else ""
+            if isinstance(video_id, str) and video_id in self._lost:
+                hint = f"; it is {self._lost[video_id]} now"
+            raise _Wrong("video_id", video_id, f"a video of the pool that decodes{hint}")
+        return video
 
     def _of_this_run(self) -> str:
         known = ", ".join(self._requests) or "none was made yet"
@@ -230,7 +242,17 @@ def _name(fields: Mapping[str, Any], field: str, where: str | None = None) -> st
         return None
     if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_NAME or "\0" in value:
         raise _Wrong(where or field, value, f"a name of 1 to {LONGEST_NAME} characters")
+    if HALF_A_CHARACTER.search(value):  # which JSON can hold, and no table
+        raise _Wrong(where or field, value, "a name of whole characters, as UTF-8 has them")
     return value.strip()
+
+
+def _annotator(fields: Mapping[str, Any], asked: AskedFrame | None) -> str | None:
+    name = _name(fields, "annotator")
+    if name is None and asked is not None and asked.answers_wanted > 1:
+        # Two answers without a name could as well be one person's, so that the frame would never be done.
+        raise _Wrong("annotator", None, "a name: two people answer this frame (or --annotator)")
+    return name
 
 
 def _seconds(fields: Mapping[str, Any]) -> float | None:
@@ -253,5 +275,7 @@ def _moment(fields: Mapping[str, Any]) -> datetime | None:
         moment = moment.astimezone(UTC)
     except (TypeError, ValueError, OverflowError) as error:
         raise _Wrong("answered_at", value, expected) from error
+    if moment > datetime.now(UTC) + AHEAD:
+        raise _Wrong("answered_at", value, "a date and time that is not more than a day ahead")
     # The ledger counts milliseconds.
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -40,7 +40,7 @@ class CvatFileOracle:
         return (
             f"make a project in CVAT with the labels of {labels_file} (Raw), import the data set {archive} there as "
             f"'CVAT 1.1', annotate, export the task as 'CVAT for images 1.1', and bring it back "
-            f"with `hybridal labels import {shlex.quote(request.run)} FILE`; "
+            f"with `hybridal labels import {shlex.quote(request.run)} FILE --annotator NAME`; "
             f"clips are in {storage.join(request.directory, 'clips')}"
         )
 

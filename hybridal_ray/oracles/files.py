@@ -20,6 +20,8 @@ Set "answer" to one of
   "cannot tell"  you will not be asked again.
 and, where you can, "seconds" (how long it took), "annotator" (your name) and "answered_at" (2026-01-31T14:05:00Z).
 An entry whose "answer" is null counts as not answered yet, so that a file may be brought back part by part.
+An entry with "answers_wanted" 2 is answered by two people, each in a file of their own: there "annotator" must be told,
+in the entry, for the whole file, or by --annotator.
 "actor" may name who is who: the same name on all frames of a video. Left out, it is found by place.
 
 Bring it back with
@@ -59,4 +61,5 @@ def _entry(frame: AskedFrame) -> dict[str, Any]:
         for box in frame.proposed or ()
     ]
     place = {"task": frame.task, "video_id": frame.video_id, "frame": frame.frame, "image": frame.image}
-    return {**place, "clip": frame.clip, "answer": None, "boxes": boxes, "seconds": None, "answered_at": None}
+    open_ = {"answer": None, "boxes": boxes, "seconds": None, "answered_at": None}
+    return {**place, "clip": frame.clip, "answers_wanted": frame.answers_wanted, **open_}

@@ -106,10 +106,13 @@ def test_another_annotator_corrects_or_gives_a_second_opinion() -> None:
 def test_the_same_answer_under_another_name_is_no_second_person(
     first: dict[str, str], again: dict[str, str], twice: tuple[int, ...]
 ) -> None:
+    """Where two are wanted, the one that came without a name is refused."""
+    unnamed = sum("annotator" not in one for one in (first, again)) if twice else 0
     book = Book(request(twice=twice))
-    book.take(answer(0, BOX, seconds=20, **first))
+    before = book.take(answer(0, BOX, seconds=20, **first))
     arrival = book.take(answer(0, BOX, seconds=20, **again))
-    assert (len(arrival.rows), arrival.duplicates, arrival.superseded) == (0, 1, ())
+    assert len(before.rejected) + len(arrival.rejected) == unnamed
+    assert (len(book.labels), arrival.duplicates, arrival.superseded) == (1, 1 - unnamed, ())
     assert progress_of(book.asked, book.labels).answers == 1
 
 

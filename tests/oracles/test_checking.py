@@ -1,8 +1,10 @@
 """Answers are checked field by field. Oracle: what each field may hold, written down by hand."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from requests_by_hand import ID, pool, request
 
@@ -95,6 +97,9 @@ def box(**changes: Any) -> dict[str, Any]:
         ({"seconds": "long"}, "seconds", "seconds taken"),
         ({"answered_at": "yesterday"}, "answered_at", "a date and time"),
         ({"answered_at": 5}, "answered_at", "a date and time"),
+        ({"answered_at": "2962-01-31T14:05:00Z"}, "answered_at", "not more than a day ahead"),
+        ({"annotator": "anna \ud83d"}, "annotator", "a name of whole characters"),
+        ({"boxes": [{**BOX, "actor": "\udc80"}]}, "boxes[0].actor", "a name of whole characters"),
         ({"preannotation": "kept"}, "preannotation", "one of accepted, moved, discarded"),
     ],
 )
@@ -105,6 +110,36 @@ def test_a_bad_record_is_named_and_does_not_block_the_next(changes: dict[str, An
     assert expected in rejected.expected
     assert rejected.line().startswith(f"f.json: answer 0: {field}: found ")
     assert rejected.content == {**GOOD, **changes} or "nan" in str(changes)
+
+
+def test_a_video_that_is_gone_by_now_costs_its_own_records_alone() -> None:
+    """Oracle: the video of the first task has gone missing since it was asked for; the other's is there."""
+    rows = [row | ({"status": "missing"} if row["video_id"] == "a" else {}) for row in pool().videos.to_pylist()]
+    gone = replace(pool(), videos=pa.Table.from_pylist(rows, pool().videos.schema))
+    fields = [GOOD, {"video_id": "a", "frame": 1, "boxes": []}, {"task": f"{ID}-00002", "boxes": []}]
+    records = [AnswerRecord(f"answer {number}", one) for number, one in enumerate(fields)]
+    (answer,), rejected, _ = Checker([request()], gone).check(Delivery("f.json", "files", records))
+    assert answer.video_id == "b"
+    expected = "video_id: found 'a', expected a video of the pool that decodes; it is missing now"
+    assert [one.line() for one in rejected] == [f"f.json: answer {number}: {expected}" for number in (0, 1)]
+
+
+def test_of_two_people_each_must_have_a_name() -> None:
+    """Oracle: frame 2 is asked of two people, frame 5 of one; of frame 3 nobody was asked."""
+    fields = [{**GOOD, **who} for who in ({}, {"annotator": "anna"})]
+    fields += [{"task": f"{ID}-00001", "boxes": []}, {"video_id": "a", "frame": 3, "boxes": []}]
+    records = [AnswerRecord(f"answer {number}", one) for number, one in enumerate(fields)]
+    answers, rejected, _ = Checker([request(twice=(0,))], pool()).check(Delivery("f.json", "files", records))
+    assert [(answer.frame, answer.annotator) for answer in answers] == [(2, "anna"), (5, None), (3, None)]
+    assert [one.line() for one in rejected] == [
+        "f.json: answer 0: annotator: found nothing, expected a name: two people answer this frame (or --annotator)"
+    ]
+
+
+def test_a_date_of_a_clock_that_is_a_little_ahead_is_taken() -> None:
+    for hours, taken in ((23, 1), (25, 0)):
+        at = datetime.now(UTC) + timedelta(hours=hours)
+        assert len(check({**GOOD, "answered_at": at.isoformat()})[0]) == taken
 
 
 def test_a_tool_s_rounding_over_the_edge_is_cut_off() -> None:
