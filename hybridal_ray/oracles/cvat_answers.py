@@ -8,6 +8,7 @@ nothing but the proposed boxes in their places, is open until somebody says that
 """
 
 import io
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
@@ -19,6 +20,7 @@ from defusedxml import ElementTree as SafeTree
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.oracles.checking import ACTORS, NO_ACTOR
+from hybridal_ray.oracles.cvat_tasks import task_of_image
 from hybridal_ray.oracles.cvat_tracks import KIND, as_sent, read_track_answers
 from hybridal_ray.oracles.interface import AnswerRecord, Delivery, Rejected
 from hybridal_ray.pool.formats.rotated import around
@@ -30,6 +32,7 @@ TAGS = (NO_ACTOR, CANNOT_TELL)
 INNER_FILE = "annotations.xml"
 EDGES = {"x1": "xtl", "y1": "ytl", "x2": "xbr", "y2": "ybr"}
 ZIP_BEGINS = b"PK\x03\x04"
+OF_A_VIDEO = re.compile(rb"<track\b|<mode>\s*interpolation|<source>\s*[^<\s]")  # also where nobody acts in it
 OTHER_SHAPES = ("polygon", "polyline", "points", "ellipse", "cuboid", "mask", "skeleton")
 
 
@@ -47,7 +50,7 @@ def read_cvat_answers(location: str, requests: Sequence[Request], *, all_seen: b
         UserError: There is no such file, it is no such zip, hostile, or not of CVAT.
     """
     content = _content(location)
-    if b"<track" in content and b"<image" not in content:
+    if b"<image" not in content and OF_A_VIDEO.search(content):
         return read_track_answers(content, location, requests, all_seen=all_seen)
     asked = {
         task: (frame, request.videos[frame.video_id].width, request.videos[frame.video_id].height)
@@ -66,6 +69,8 @@ def read_cvat_answers(location: str, requests: Sequence[Request], *, all_seen: b
             unreadable.append(Rejected(location, record, shapes[0], found, "boxes and tags only", _as_text(image)))
             continue
         task = PurePosixPath((name or "").replace("\\", "/")).stem
+        if task not in asked and task_of_image(task) in asked:  # of a task that `CvatOracle` made
+            task = task_of_image(task)
         fields = _fields(image, task, *asked.get(task, (None, 0, 0)))
         if all_seen and fields["answer"] is None:
             fields["answer"] = ACTORS if fields["boxes"] else NO_ACTOR

@@ -24,6 +24,7 @@ from hybridal_ray.requests.request import AskedFrame, AskedVideo, Request
 
 KIND = "cvat"
 EDGES = ("x1", "y1", "x2", "y2")
+PROPOSED = "proposed "  # before the name of a tube that a detector saw: nobody says who that is
 SAME_PIXELS = 0.51  # CVAT keeps two digits behind the point
 
 
@@ -41,7 +42,7 @@ def cvat_tracks(request: Request, video_id: str) -> bytes:
     for frame in request.frames:
         if frame.video_id == video_id:
             for box in frame.proposed or ():
-                rows.setdefault((f"proposed {box.tube_id}", box.class_name), {})[frame.frame] = box.box
+                rows.setdefault((f"{PROPOSED}{box.tube_id}", box.class_name), {})[frame.frame] = box.box
     tubes = [
         Tube(actor, request.classes.index(name), np.array(sorted(boxes)), np.array([boxes[at] for at in sorted(boxes)]))
         for (actor, name), boxes in sorted(rows.items())
@@ -116,11 +117,16 @@ def _names(content: bytes, location: str) -> str:
 
 
 def _boxes_on(frame: int, labels: VideoLabels, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """The boxes of a frame, with their actors where a person has named them.
+
+    The number of a track says nothing outside of its file: in the next export it may be another actor's.
+    """
     boxes = []
     for tube in labels.tubes:
+        named = {} if tube.actor is None or tube.actor.startswith(PROPOSED) else {"actor": tube.actor}
         for place in np.flatnonzero(tube.frames == frame).tolist():
             edges = dict(zip(EDGES, tube.boxes[place].tolist(), strict=True))
-            boxes.append({"class": classes[tube.class_id], **edges, "actor": tube.tube_id})
+            boxes.append({"class": classes[tube.class_id], **edges, **named})
     return boxes
 
 

@@ -11,6 +11,7 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.oracles.checking import Checker
 from hybridal_ray.oracles.cvat_answers import read_cvat_answers
 from hybridal_ray.oracles.cvat_files import CvatFileOracle, cvat_labels, cvat_xml
+from hybridal_ray.oracles.cvat_tasks import image_name
 from hybridal_ray.requests.request import Request
 
 EXPORT = f"""<?xml version="1.0" encoding="utf-8"?>
@@ -78,6 +79,19 @@ def test_the_labels_of_the_project_are_classes_and_tags() -> None:
     assert [(label["name"], label["type"]) for label in cvat_labels(request())] == [
         ("wave", "rectangle"), ("kick", "rectangle"), ("no actor", "tag"), ("cannot tell", "tag"),
     ]  # fmt: skip
+
+
+def test_an_export_of_a_task_that_was_sent_to_a_server_is_read(tmp_path: Path) -> None:
+    """Oracle: the frames of the request, by the names that their images have on the server."""
+    text = EXPORT
+    for frame in request().frames:
+        text = text.replace(f"{frame.task}.png", image_name(frame))
+    answers, rejected, _ = Checker([request()], pool()).check(read(tmp_path / "e.xml", text))
+    assert ([answer.frame for answer in answers], rejected) == ([2, 5, 7], [])
+    _, (other,), _ = Checker([request()], pool()).check(
+        read(tmp_path / "e.xml", text.replace(f"2_{ID}-00000", "2_ffffffffffff-00000"))
+    )
+    assert other.found == "'0000002_ffffffffffff-00000'"
 
 
 def test_another_size_of_picture_is_scaled(tmp_path: Path) -> None:

@@ -3,13 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
-from requests_by_hand import ID, PROPOSED, pool, request
+from requests_by_hand import ID, PROPOSED, nothing_proposed, pool, request
 
 from hybridal_ray.errors import UserError
+from hybridal_ray.oracles.arrivals import settle
 from hybridal_ray.oracles.checking import Checker
 from hybridal_ray.oracles.cvat_tracks import cvat_tracks, tracks_of
 from hybridal_ray.oracles.deliveries import read_delivery
+from hybridal_ray.pool.ledger import LABELS_SCHEMA
 from hybridal_ray.requests.request import KnownBox, Request, task_name
 
 BOX = '<box frame="{}" outside="{}" occluded="0" keyframe="1" xtl="{}" ytl="2.00" xbr="{}" ybr="12.00" z_order="0"/>'
@@ -40,7 +43,7 @@ def test_tracks_answer_the_asked_frames_as_cvat_shows_them(tmp_path: Path) -> No
     assert (rejected, still_open) == ([], 0)
     assert [answer.frame for answer in answers] == [2, 5]
     (box,) = answers[0].boxes  # a third of the way from frame 1 to frame 4
-    assert (box.class_id, box.box, box.actor) == (1, (20.0, 2.0, 30.0, 12.0), "0")
+    assert (box.class_id, box.box, box.actor) == (1, (20.0, 2.0, 30.0, 12.0), None)
     assert answers[1].boxes == ()
 
 
@@ -86,6 +89,67 @@ def test_a_file_answers_the_request_that_it_names_and_no_later_one(tmp_path: Pat
     for odd in (EXPORT, EXPORT.replace("<meta><task>", named.format(f"{ID} {NEXT}"))):
         with pytest.raises(UserError, match=rf"e.xml: name: .* asked for by {ID}, {NEXT}; expected the id"):
             frames_of(tmp_path / "e.xml", odd.encode())
+
+
+NOBODY = EXPORT[: EXPORT.index("<track")] + "</annotations>"
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        NOBODY,
+        NOBODY.replace("<source>a.mp4</source>", "<mode>interpolation</mode>"),
+        NOBODY.replace("<task>", "<job>").replace("</task>", "</job>"),
+    ],
+)
+def test_a_video_without_a_track_says_that_nobody_acts(tmp_path: Path, meta: str) -> None:
+    """Oracle: the asked frames of the video; the one on which a detector saw somebody is answered, not left as sent."""
+    (first,), rejected, still_open = taken(tmp_path / "a.xml", meta.encode())
+    assert (first.frame, first.boxes, rejected, still_open) == (2, (), [], 1)
+    answers, _, _ = taken(tmp_path / "a.xml", meta.encode(), all_seen=True)
+    assert [(answer.frame, answer.boxes) for answer in answers] == [(2, ()), (5, ())]
+
+
+def track(number: int, frame: int, x: int, **attributes: str) -> str:
+    """A kick of one frame, 10 pixels wide, from `x` on."""
+    told = "".join(f'<attribute name="{name}">{value}</attribute>' for name, value in attributes.items())
+    boxes = [
+        BOX.format(at, gone, x, x + 10).replace("/>", f">{told}</box>") for at, gone in ((frame, 0), (frame + 1, 1))
+    ]
+    return f'<track id="{number}" label="kick">{"".join(boxes)}</track>'
+
+
+def actors_of(file: Path, *tracks: str) -> list[str | None]:
+    """The actors of frame 2, from left to right."""
+    answers, _, _ = taken(file, NOBODY.replace("</annotations>", f"{''.join(tracks)}</annotations>").encode())
+    return [box.actor for box in sorted(answers[0].boxes, key=lambda box: box.box)]
+
+
+def test_actors_have_the_names_that_people_gave_and_no_numbers_of_a_file(tmp_path: Path) -> None:
+    """Oracle: the attributes; a track's number, and the name of what a detector saw, are nobody's name."""
+    both = {"actor": "Kim", "tube_id": "left"}
+    assert actors_of(tmp_path / "e.xml", track(0, 2, 5, **both), track(1, 2, 40, tube_id="right")) == ["Kim", "right"]
+    assert actors_of(tmp_path / "e.xml", track(0, 2, 5, actor=""), track(1, 2, 40)) == [None, None]
+    assert actors_of(tmp_path / "e.xml", track(0, 2, 5, tube_id="proposed tube-000")) == [None]
+    # One actor in two tracks is one; the number behind the second is the importer's.
+    assert actors_of(tmp_path / "e.xml", track(0, 7, 5, actor="Kim"), track(1, 2, 40, actor="Kim")) == ["Kim"]
+
+
+def test_tracks_that_are_numbered_anew_are_known_again_by_their_place(tmp_path: Path) -> None:
+    """Oracle: who stands left in one export and in the next, which numbers the two the other way round."""
+    both, labels = [nothing_proposed(asked()), nothing_proposed(asked_again())], LABELS_SCHEMA.empty_table()
+    for request_id, frame, order in ((ID, 2, (5, 40)), (NEXT, 8, (40, 5))):
+        tracks = "".join(track(number, frame, x) for number, x in enumerate(order))
+        file = tmp_path / f"a-{request_id}.xml"
+        file.write_text(NOBODY.replace("</annotations>", f"{tracks}</annotations>"))
+        labels = pa.concat_tables([labels, settle(read_delivery(str(file), both), both, pool(), labels, 0, set()).rows])
+    names = {
+        row["frame"]: [box["tube_id"] for box in sorted(row["boxes"], key=lambda box: box["x1"])]
+        for row in labels.to_pylist()
+        if row["boxes"]
+    }
+    assert len(set(names[2])) == 2
+    assert names[8] == names[2]
 
 
 def test_ids_with_folders_get_folders() -> None:

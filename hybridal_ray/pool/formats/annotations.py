@@ -29,6 +29,7 @@ class Tube:
         frames: (N,), 0-based in decode order.
         boxes: (N, 4), x1, y1, x2, y2 in pixels of the decoded frame, x2 and y2 exclusive.
         masks: N COCO RLE counts over the whole frame, each None where only the box is known; empty for none at all.
+        actor: Who it is, where the file names the actor; `tube_id` may be a number of that file alone.
     """
 
     tube_id: str
@@ -36,6 +37,7 @@ class Tube:
     frames: FrameNumbers
     boxes: Boxes
     masks: Sequence[str | None] = ()
+    actor: str | None = None
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ INTERPOLATIONS = ("auto", "always", "never")
 class _Track:
     tube_id: str
     label: str
+    actor: str | None
     shapes: Sequence[Shape]  # by frame, each once, at least one
 
 
@@ -182,7 +183,7 @@ def _labels(
         for class_id in np.unique(of_class).tolist():
             rows = np.flatnonzero(of_class == class_id)
             chosen = [masks[row] for row in rows] if any(masks) else ()
-            tubes.append(Tube(track.tube_id, class_id, frames[rows], boxes[rows] * scale, chosen))
+            tubes.append(Tube(track.tube_id, class_id, frames[rows], boxes[rows] * scale, chosen, track.actor))
     return VideoLabels(tubes, grid if task.looked_at is None else task.looked_at)
 
 
@@ -261,13 +262,18 @@ def _read_task(root: Element, location: str) -> _Task:
 
 
 def _track(number: int, track: Element, shapes: Sequence[Shape], location: str) -> _Track:
-    """Tracks without an id, as in older files, are numbered; our own export names the tube in an attribute."""
+    """Tracks without an id, as in older files, are numbered; our own export names the tube in an attribute.
+
+    Who it is, people tell in the attribute ``actor`` of the labels that a request brings.
+    """
     label = track.get("label")
     if not label:
         raise UserError(f"{location}: track {track.get('id', number)} has no label")
     by_frame = {shape.frame: shape for shape in shapes}
     ordered = [by_frame[frame] for frame in sorted(by_frame)]
-    return _Track(ordered[0].attributes.get("tube_id") or track.get("id") or str(number), label, ordered)
+    named = ordered[0].attributes.get("tube_id")
+    actor = ordered[0].attributes.get("actor") or named or None
+    return _Track(named or track.get("id") or str(number), label, actor, ordered)
 
 
 def _with_unique_ids(tracks: Sequence[_Track]) -> tuple[_Track, ...]:
