@@ -22,7 +22,7 @@ from hybridal_ray.oracles.cvat_tasks import (
 )
 from hybridal_ray.oracles.cvat_tracks import KIND
 from hybridal_ray.oracles.interface import AnswerRecord, Delivery, Rejected
-from hybridal_ray.oracles.tool_server import check_patience
+from hybridal_ray.oracles.tool_server import check_patience, gone, is_sent
 from hybridal_ray.pool import storage
 from hybridal_ray.requests.request import Request
 
@@ -70,15 +70,14 @@ class CvatOracle:
         """
         check_classes(request)
         note = storage.join(request.directory, SENT)
-        sent = storage.read_json(note) if storage.exists(note) else {}
-        if sent.get("url") != self._server.url:
+        if not is_sent(request, SENT, self._server.url):
             planned = planned_tasks(request)
             project = self._server.patiently(lambda: self._project(request))
             for task in planned:
                 self._send(task, project, request)
             self._server.patiently(lambda: self._server.write_guide(project, guide_of(request)))
-            sent = {"url": self._server.url, "project": project, "tasks": len(planned)}
-            storage.write_json(note, sent)
+            storage.write_json(note, {"url": self._server.url, "project": project, "tasks": len(planned)})
+        sent = storage.read_json(note)
         return (
             f"its {sent['tasks']} tasks are in CVAT, {sent['url']}/projects/{sent['project']}; clips are in "
             f"{storage.join(request.directory, 'clips')}; once a job is completed, "
@@ -86,27 +85,28 @@ class CvatOracle:
         )
 
     def fetch(self, request: Request) -> Delivery:
-        """See `WaitingOracle.fetch`; a request that was not sent yet has no answers."""
+        """See `WaitingOracle.fetch`; a request that was not sent yet has no answers, one that is gone is told."""
         server, mark = self._server, project_mark(request)
         project = server.patiently(lambda: server.project_of(mark))
+        sent = is_sent(request, SENT, server.url)
         if project is None:
-            return Delivery(server.url, KIND, [])
+            return Delivery(server.url, KIND, [], [gone(request, SENT, server.url, "project")] if sent else [])
+        source = f"{server.url}/projects/{project}"
         labels = server.patiently(lambda: server.labels_of(project))
         there = server.patiently(lambda: server.tasks_of(project, request.request))
         note = storage.join(request.directory, SEEN)
         before: Seen = storage.read_json(note) if storage.exists(note) else {}
         seen = dict(before)
-        records: list[AnswerRecord] = []
-        unreadable: list[Rejected] = []
+        parts: list[Delivery] = []
         for planned in planned_tasks(request):
             task = _known(planned, there)
             if task is not None and not task.name.startswith(UNFINISHED):
-                taken, refused = server.patiently(partial(self._answers, task, labels, seen))
-                records += taken
-                unreadable += refused
+                parts.append(server.patiently(partial(self._answers, task, labels, seen)))
+            elif task is None and sent:
+                parts.append(Delivery(source, KIND, [], [gone(request, SENT, source, "task", planned.key)]))
         if seen != before:
             storage.write_json(note, seen)
-        return Delivery(f"{server.url}/projects/{project}", KIND, records, unreadable)
+        return _together(source, parts)
 
     def _project(self, request: Request) -> int:
         """The project of the run, made where there is none."""
@@ -152,16 +152,21 @@ class CvatOracle:
         )
         self._server.set_shapes(task, shapes)
 
-    def _answers(
-        self, task: SentTask, labels: Sequence[Label], seen: Seen
-    ) -> tuple[list[AnswerRecord], list[Rejected]]:
+    def _answers(self, task: SentTask, labels: Sequence[Label], seen: Seen) -> Delivery:
         """The answers in a task; the images of a job that is not done are open."""
         names, deleted = self._server.images_of(task.id)
+        source = f"{self._server.url}/tasks/{task.id}"
         records: list[AnswerRecord] = []
         unreadable: list[Rejected] = []
+        remarks: list[str] = []
         for job in self._server.jobs_of(task.id):
             if value_of(job.type) != "annotation":
                 continue  # replicas are merged into it; the ground truth of CVAT's own checks is nobody's answer
+            if value_of(job.state) == "rejected":
+                remarks.append(
+                    f"{source}: job {job.id}: is rejected; what was taken of it before stands, and nothing more is "
+                    "taken until it is completed again"
+                )
             if not is_done(job, self._stage):
                 places = range(job.start_frame, job.stop_frame + 1)
                 asked = {"answer": None}
@@ -171,11 +176,21 @@ class CvatOracle:
                 ]
                 continue
             annotations = self._server.annotations_of(job.id)
-            source = f"{self._server.url}/tasks/{task.id}"
             taken, refused = answers_of_job(job, annotations, names, deleted, labels, source)
-            records += as_first_seen(taken, job.id, seen)
+            records += as_first_seen(taken, job, seen)
             unreadable += refused
-        return records, unreadable
+        return Delivery(source, KIND, records, unreadable, remarks)
+
+
+def _together(source: str, parts: Sequence[Delivery]) -> Delivery:
+    """Deliveries as one."""
+    return Delivery(
+        source,
+        KIND,
+        [record for part in parts for record in part.records],
+        [refused for part in parts for refused in part.unreadable],
+        [line for part in parts for line in part.remarks],
+    )
 
 
 def _known(planned: PlannedTask, there: Sequence[SentTask]) -> SentTask | None:

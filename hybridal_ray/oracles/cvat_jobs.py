@@ -6,7 +6,7 @@ are as they were sent.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from hybridal_ray.oracles.checking import ACTORS, NO_ACTOR
@@ -63,31 +63,47 @@ def answers_of_job(
         told = [_name(tag.label_id, known) for tag in tags.get(place, [])]
         answer = " and ".join(told) if told else ACTORS if boxes else NO_ACTOR
         fields = {"task": task, "answer": answer, "boxes": [] if answer == CANNOT_TELL else boxes}
-        records.append(AnswerRecord(record, {**fields, "annotator": _who(job), "answered_at": _when(job)}))
+        records.append(AnswerRecord(record, {**fields, "answered_at": _when(job)}))
     return records, unreadable
 
 
-def as_first_seen(records: Sequence[AnswerRecord], job: int, seen: Seen) -> list[AnswerRecord]:
-    """The answers with who and when as they were when each was first seen.
+def as_first_seen(records: Sequence[AnswerRecord], job: Any, seen: Seen) -> list[AnswerRecord]:
+    """The answers with who as when the job was first seen, and when as when each of them was.
 
     CVAT tells when a job was last touched, and who has it now. A reviewer who takes a job over, or sets its stage,
-    gives no new answers by that.
+    gives no new answers by that; what a reviewer changes is a correction of that job's answers, and no other
+    person's opinion.
 
     Args:
         records: Of a job.
-        job: Its id.
+        job: The SDK's ``JobRead``.
         seen: Who gave which answer when, by job and task; what is new is added to it.
     """
+    who = _opinion_of(job, {record.fields["task"] for record in records}, seen)
     kept = []
     for record in records:
         answer = {name: record.fields[name] for name in ("answer", "boxes")}
         digest = hashlib.blake2b(json.dumps(answer, sort_keys=True).encode(), digest_size=8).hexdigest()
-        key = f"{job} {record.fields['task']}"
+        key = f"{job.id} {record.fields['task']}"
         if seen.get(key, {}).get("digest") != digest:
-            seen[key] = {"digest": digest, **{name: record.fields[name] for name in ("annotator", "answered_at")}}
-        told = {name: value for name, value in seen[key].items() if name != "digest"}
+            seen[key] = {"digest": digest, "annotator": who, "answered_at": record.fields["answered_at"]}
+        told = {"annotator": who, "answered_at": seen[key]["answered_at"]}
         kept.append(AnswerRecord(record.record, {**record.fields, **told}))
     return kept
+
+
+def _opinion_of(job: Any, tasks: Set[str], seen: Seen) -> str:
+    """By whose name the answers of a job go.
+
+    Behind the stage of annotation the assignee is whoever reviews, of both jobs of a frame perhaps, which are two
+    opinions all the same. At that stage, one who has both has answered twice, which is to be noticed.
+    """
+    for key, told in seen.items():
+        if key.startswith(f"{job.id} "):
+            return str(told["annotator"])
+    who = _who(job)
+    others = {told["annotator"] for key, told in seen.items() if key.partition(" ")[2] in tasks}
+    return f"{who} (job {job.id})" if who in others and value_of(job.stage) != STAGES[0] else who
 
 
 def _by_frame(annotated: Sequence[Any] | None) -> dict[int, list[Any]]:

@@ -1,6 +1,7 @@
 """Requests that people answer in Label Studio: sent to the server, one project a run, and pulled from it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hybridal_ray.errors import UserError
@@ -13,13 +14,14 @@ from hybridal_ray.oracles.label_studio_project import (
     MODEL_VERSION,
     label_config,
     name_of,
+    names_of,
     project_mark,
     project_title,
     short_identity,
     tasks_of,
 )
 from hybridal_ray.oracles.label_studio_server import LabelStudioServer
-from hybridal_ray.oracles.tool_server import check_patience
+from hybridal_ray.oracles.tool_server import check_patience, gone, is_sent
 from hybridal_ray.pool import storage
 from hybridal_ray.requests.request import Request
 
@@ -72,8 +74,7 @@ class LabelStudioOracle:
     def send(self, request: Request) -> str:
         """See `WaitingOracle.send`; a task is known again by its name, so that none is there twice."""
         note = storage.join(request.directory, SENT)
-        sent = storage.read_json(note) if storage.exists(note) else {}
-        if sent.get("url") != self._server.url:
+        if not is_sent(request, SENT, self._server.url):
             address = self._media.address(request)
             tasks = tasks_of(request, address)
             project = self._server.patiently(lambda: self._project(request))
@@ -81,22 +82,27 @@ class LabelStudioOracle:
                 folder = self._media.server_folder(request)
                 self._server.patiently(lambda: self._server.serve_folder(project, folder))
             self._server.patiently(lambda: self._complete(project, request, tasks))
-            sent = {"url": self._server.url, "project": project, "tasks": len(tasks)}
-            storage.write_json(note, sent)
+            storage.write_json(note, {"url": self._server.url, "project": project, "tasks": len(tasks)})
+        sent = storage.read_json(note)
         return (
             f"its {sent['tasks']} tasks are in Label Studio, {sent['url']}/projects/{sent['project']}/data; "
             f"`hybridal labels pull {request.run}` brings their answers, as does starting the run again"
         )
 
     def fetch(self, request: Request) -> Delivery:
-        """See `WaitingOracle.fetch`; a request that was not sent yet has no answers."""
-        source = self._server.url
+        """See `WaitingOracle.fetch`; a request that was not sent yet has no answers, one that is gone is told."""
+        url = self._server.url
         project = self._server.patiently(lambda: self._known(request))
+        sent = is_sent(request, SENT, url)
         if project is None:
-            return Delivery(source, KIND, [])
+            return Delivery(url, KIND, [], [gone(request, SENT, url, "project")] if sent else [])
+        source = f"{url}/projects/{project}"
         tasks = self._server.patiently(lambda: self._server.tasks_of(project, request.request))
         people = self._server.patiently(self._server.people)
-        return delivery_of_tasks(tasks, people, request, f"{source}/projects/{project}")
+        delivery = delivery_of_tasks(tasks, people, request, source)
+        there = {name_of(task) for task in tasks if "task" in task["data"]}
+        missing = [gone(request, SENT, source, "task", name) for name in names_of(request) if name not in there]
+        return replace(delivery, unreadable=[*delivery.unreadable, *(missing if sent else [])])
 
     def _project(self, request: Request) -> int:
         """The project of the run, made where there is none."""

@@ -75,19 +75,27 @@ def tasks_of(request: Request, address: Callable[[str], str]) -> list[dict[str, 
         request: What is asked.
         address: From a file of the request, relative to its directory, to where a browser finds it.
     """
-    turns = range(1, max((frame.answers_wanted for frame in request.frames), default=0) + 1)
-    return [
-        task_of(frame, request, address, turn)
-        for turn in turns
-        for frame in request.frames
-        if frame.answers_wanted >= turn
-    ]
+    return [task_of(frame, request, address, turn) for frame, turn in _turns(request)]
+
+
+def names_of(request: Request) -> list[str]:
+    """The names of `tasks_of`, as `name_of` tells them."""
+    return [_name(frame.task, turn) for frame, turn in _turns(request)]
 
 
 def name_of(task: Mapping[str, Any]) -> str:
     """By what a task is known again on the server: ``<task>``, and ``<task>#2`` for the second annotator's."""
-    turn = task["data"].get("turn", 1)
-    return str(task["data"]["task"]) + (f"#{turn}" if turn > 1 else "")
+    return _name(str(task["data"]["task"]), task["data"].get("turn", 1))
+
+
+def _name(task: str, turn: int) -> str:
+    return task + (f"#{turn}" if turn > 1 else "")
+
+
+def _turns(request: Request) -> list[tuple[AskedFrame, int]]:
+    """Each frame with the turns of the annotators that it wants, all first ones before the second."""
+    turns = range(1, max((frame.answers_wanted for frame in request.frames), default=0) + 1)
+    return [(frame, turn) for turn in turns for frame in request.frames if frame.answers_wanted >= turn]
 
 
 def task_of(frame: AskedFrame, request: Request, address: Callable[[str], str], turn: int = 1) -> dict[str, Any]:

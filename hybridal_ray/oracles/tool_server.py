@@ -8,7 +8,9 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from hybridal_ray.errors import UserError
-from hybridal_ray.oracles.interface import ToolUnreachable
+from hybridal_ray.oracles.interface import Rejected, ToolUnreachable
+from hybridal_ray.pool import storage
+from hybridal_ray.requests.request import Request
 
 FIRST_PAUSE = 1.0  # seconds, doubled with each further try
 LONGEST_PAUSE = 60.0  # of what a server may ask for by Retry-After
@@ -99,6 +101,18 @@ class ToolServer:
         if 300 <= status < 500 and status not in PASSING:
             raise UserError(f"{self.url}: {status}: {str(body)[:300]}")
         return Trouble(f"answers {status}", retry_after(headers))
+
+
+def is_sent(request: Request, note: str, url: str) -> bool:
+    """Whether a note beside a request says that the whole of it is on a server."""
+    location = storage.join(request.directory, note)
+    return storage.exists(location) and storage.read_json(location).get("url") == url
+
+
+def gone(request: Request, note: str, source: str, kind: str, name: str = "") -> Rejected:
+    """What to tell where a thing that was sent, ``project`` or ``task``, is on the server no more."""
+    expected = f"the {kind}; delete {storage.join(request.directory, note)} to have it made anew"
+    return Rejected(source, f"request {request.request}", f"{kind} {name}".rstrip(), "nothing", expected)
 
 
 def checked_url(url: str, token_variable: str) -> str:

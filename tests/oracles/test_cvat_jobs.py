@@ -4,6 +4,7 @@ Oracle: what a person did in each job, told by hand, against the rows that come 
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,10 @@ class Sent:
         """Somebody works on a job."""
         self.server.jobs[job] |= {"state": "completed", "assignee": ANNA, **fields}
 
-    def draw(self, *shapes: dict[str, Any], tags: dict[int, int] | None = None, **others: Any) -> None:
-        """All that is annotated in the task of two images."""
+    def draw(self, *shapes: dict[str, Any], tags: dict[int, int] | None = None, task: int = 1, **others: Any) -> None:
+        """All that is annotated in a task, that of two images."""
         told = [{"frame": frame, "label_id": label} for frame, label in (tags or {}).items()]
-        self.server.tasks[1]["annotations"] = {
+        self.server.tasks[task]["annotations"] = {
             "version": 1,
             "tags": told,
             "shapes": list(shapes),
@@ -60,9 +61,9 @@ class Sent:
         return settle(self.oracle.fetch(self.asked), [self.asked], pool(), known, 0, set())
 
 
-@pytest.fixture(scope="module")
-def on_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
-    asked = request(str(tmp_path_factory.mktemp("run") / "start/request"))
+@contextmanager
+def sent_to_a_server(asked: Request) -> Iterator[Sent]:
+    """A request, with pictures, on a server for the time of a block."""
     picture = np.full((48, 64, 3), 90, np.uint8)
     for frame in asked.frames:
         film = encode_film([film_frame(picture)] * 3, 25)
@@ -75,6 +76,12 @@ def on_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
         oracle = CvatOracle(server.url)
         oracle.send(asked)
         yield Sent(server, oracle, asked)
+
+
+@pytest.fixture(scope="module")
+def on_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
+    with sent_to_a_server(request(str(tmp_path_factory.mktemp("run") / "start/request"))) as sent:
+        yield sent
 
 
 @pytest.fixture
@@ -200,7 +207,7 @@ def test_the_same_answers_again_add_nothing_though_the_job_was_touched(sent: Sen
     assert (len(again.rows), again.duplicates) == (0, 2)
     sent.draw(rectangle(WAVE, 1, 1, 1, 9, 9))  # the reviewer changes both
     corrected = sent.pull(labels)
-    assert [(row["frame"], row["annotator"]) for row in corrected.rows.to_pylist()] == [(2, "ben"), (5, "ben")]
+    assert [(row["frame"], row["annotator"]) for row in corrected.rows.to_pylist()] == [(2, "anna"), (5, "anna")]
     assert len(corrected.corrections) == 2
 
 

@@ -152,6 +152,28 @@ def test_a_job_killed_between_import_and_note_finds_its_tasks(server: Misbehavin
     assert sorted(names(server)) == ALL
 
 
+def test_what_was_deleted_on_the_server_is_told_and_made_anew(server: MisbehavingServer, asked: Request) -> None:
+    """Oracle: the second turn of a task, and then the project, that somebody deletes by hand."""
+    frames = tuple(replace(frame, answers_wanted=2 if rank == 1 else 1) for rank, frame in enumerate(asked.frames))
+    asked, note = replace(asked, frames=frames), Path(asked.directory) / "label_studio.json"
+    oracle = oracle_of(server, asked)
+    oracle.send(asked)
+    assert oracle.fetch(asked).unreadable == []
+    del server.tasks[3]
+    (refused,) = oracle.fetch(asked).unreadable
+    assert refused.line() == (
+        f"{server.url}/projects/1: request {ID}: task {ALL[1]}#2: found nothing, expected the task; delete {note} to "
+        "have it made anew"
+    )
+    server.projects.clear()
+    (refused,) = oracle.fetch(asked).unreadable
+    assert refused.line().endswith(f"project: found nothing, expected the project; delete {note} to have it made anew")
+    note.unlink()
+    server.tasks.clear()
+    oracle.send(asked)
+    assert names(server) == [*ALL, ALL[1]]
+
+
 @pytest.mark.parametrize("mood", [429, 500, "hang up", "done, then 500", "html"])
 @pytest.mark.parametrize("at", range(7))
 def test_trouble_that_passes_is_sat_out(
