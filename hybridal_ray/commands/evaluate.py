@@ -36,6 +36,7 @@ class _Truth:
     labelled: Mapping[str, Sequence[int]] | None
     actions: Sequence[int]  # ids in an AVA file, by class id
     facts: Mapping[str, "VideoFacts"] | None  # to turn shares of the picture into pixels, and times into frames
+    excluded: frozenset[tuple[str, int]] | None  # timestamps, where the truth is AVA's own; None where it is a pool's
 
 
 @dataclass(frozen=True)
@@ -51,17 +52,21 @@ def evaluate(
     pool: Annotated[str | None, typer.Option(help="Pool with the ground truth.")] = None,
     split: Annotated[str, typer.Option(help="Of the pool.")] = "test",
     ava_truth: Annotated[str | None, typer.Option(help="AVA csv with the ground truth, instead of a pool.")] = None,
-    excluded: Annotated[str | None, typer.Option(help="AVA csv of timestamps that are left out.")] = None,
+    excluded: Annotated[
+        str | None, typer.Option(help="With --ava-truth: AVA csv of timestamps that are left out.")
+    ] = None,
     labelled: Annotated[
-        str | None, typer.Option(help="Parquet of video_id, frame: the labelled frames, instead of what the pool says.")
+        str | None,
+        typer.Option(help="With --pool: Parquet of video_id, frame: the labelled frames, instead of what it says."),
     ] = None,
     clusters: Annotated[str | None, typer.Option(help="Parquet of video_id, cluster: scenes to tell apart.")] = None,
     label_map: Annotated[
-        str | None, typer.Option(help="Names of the actions in a csv: pbtxt, or csv of id and name.")
+        str | None,
+        typer.Option(help="Actions in a csv: pbtxt, or csv of id and name; with --ava-truth, those that count."),
     ] = None,
     first_frame: Annotated[
-        int, typer.Option(min=0, max=1, help="Number of the first frame in a csv, with --pool.")
-    ] = 1,
+        int | None, typer.Option(min=0, max=1, help="With --pool: number of the first frame in a csv, 1 if not given.")
+    ] = None,
     starts_at: Annotated[
         float | None, typer.Option(help="With --pool: a csv tells seconds, this is the first frame's, as 900 in AVA.")
     ] = None,
@@ -82,7 +87,13 @@ def evaluate(
     from hybridal_ray.evaluation import figures_table, metrics
     from hybridal_ray.evaluation.analysis import analyse
 
-    truth = _truth(pool, split, ava_truth, excluded, labelled, label_map)
+    of_pools = {"--labelled": labelled, "--first-frame": first_frame, "--starts-at": starts_at}
+    _check_truth(pool, ava_truth, of_pools, {"--excluded": excluded})
+    truth = (
+        _truth(str(pool), split, labelled, label_map)
+        if ava_truth is None
+        else _ava_truth(ava_truth, excluded, label_map)
+    )
     numbering = _numbering(order, order_split, first_frame, starts_at, in_pool=pool is not None)
     evidence = metrics.gather_evidence(
         _tables(predictions, form, truth, numbering),
@@ -133,42 +144,54 @@ def _of_ava(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _numbering(
-    order: str | None, order_split: int, first_frame: int, starts_at: float | None, *, in_pool: bool
+    order: str | None, order_split: int, first_frame: int | None, starts_at: float | None, *, in_pool: bool
 ) -> _Numbering:
     from hybridal_ray.pool.formats.act import read_video_order
     from hybridal_ray.pool.formats.ava import Clock
 
-    clock = Clock("frames", first_frame) if starts_at is None else Clock("seconds", starts_at)
+    clock = (
+        Clock("frames", 1 if first_frame is None else first_frame) if starts_at is None else Clock("seconds", starts_at)
+    )
     return _Numbering(None if order is None else read_video_order(order, order_split), clock if in_pool else None)
 
 
-def _truth(
-    pool: str | None,
-    split: str,
-    ava_truth: str | None,
-    excluded: str | None,
-    labelled: str | None,
-    label_map: str | None,
-) -> _Truth:
+def _check_truth(
+    pool: str | None, ava_truth: str | None, of_pools: Mapping[str, Any], of_ava: Mapping[str, Any]
+) -> None:
+    """Refuses two truths or none, and options that say nothing of the one there is, instead of leaving them unheard."""
+    if (pool is None) == (ava_truth is None):
+        raise UserError("expected the ground truth: either --pool or --ava-truth")
+    given, other = ("--pool", "--ava-truth") if ava_truth is None else ("--ava-truth", "--pool")
+    for option, value in (of_ava if ava_truth is None else of_pools).items():
+        if value is not None:
+            raise UserError(f"{option}: found {value} beside {given}, expected it beside {other} alone")
+
+
+def _ava_truth(location: str, excluded: str | None, label_map: str | None) -> _Truth:
     from hybridal_ray.evaluation.ava_csv import read_ava_truth
+    from hybridal_ray.pool.formats.ava import read_label_map
+
+    names = None if label_map is None else read_label_map(label_map)
+    ava = read_ava_truth(location, excluded, names)
+    if not len(ava.truth):
+        raise UserError(f"{location}: no box is left, expected some of {label_map or 'any action'} not excluded")
+    classes = [str(action) if names is None else f"{names[action]} ({action})" for action in ava.actions]
+    return _Truth(ava.truth, ava.video_ids, classes, None, ava.actions, None, ava.excluded)
+
+
+def _truth(pool: str, split: str, labelled: str | None, label_map: str | None) -> _Truth:
     from hybridal_ray.pool.decoding import VideoFacts
     from hybridal_ray.pool.table_checks import check_split
     from hybridal_ray.pool.tables import load_pool
 
-    if (pool is None) == (ava_truth is None):
-        raise UserError("expected the ground truth: either --pool or --ava-truth")
-    if ava_truth is not None:
-        ava = read_ava_truth(ava_truth, excluded)
-        names = [str(action) for action in ava.actions]
-        return _Truth(ava.truth, sorted(ava.labelled), names, ava.labelled, ava.actions, None)
     check_split(split)
-    known = load_pool(str(pool))
+    known = load_pool(pool)
     videos = known.usable_videos(split)
     ids = [video.video_id for video in videos]
     rates = dict(zip(known.videos["video_id"].to_pylist(), known.videos["fps"].to_pylist(), strict=True))
     facts = {v.video_id: VideoFacts(v.num_frames, rates[v.video_id], v.width, v.height) for v in videos}
     frames = known.labelled_frames_of(ids) if labelled is None else _labelled_frames(labelled)
-    return _Truth(known.tubes_of(ids), ids, known.classes, frames, _actions(known.classes, label_map), facts)
+    return _Truth(known.tubes_of(ids), ids, known.classes, frames, _actions(known.classes, label_map), facts, None)
 
 
 def _actions(classes: Sequence[str], label_map: str | None) -> Sequence[int]:
@@ -184,6 +207,13 @@ def _actions(classes: Sequence[str], label_map: str | None) -> Sequence[int]:
 
 
 def _tables(location: str, form: Format, truth: _Truth, numbering: _Numbering) -> Iterator[pa.Table]:
+    from hybridal_ray.evaluation.ava_csv import counted_by_ava
+
+    for table in _all_of(location, form, truth, numbering):
+        yield table if truth.excluded is None else counted_by_ava(table, truth.excluded)
+
+
+def _all_of(location: str, form: Format, truth: _Truth, numbering: _Numbering) -> Iterator[pa.Table]:
     from hybridal_ray.evaluation.act_pickle import read_act_predictions
     from hybridal_ray.evaluation.ava_csv import read_ava_predictions
     from hybridal_ray.evaluation.prediction_files import prediction_tables

@@ -6,9 +6,10 @@ class.
 """
 
 import csv
+import heapq
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ from hybridal_ray.pool.tables import TUBES_SCHEMA
 
 Row = tuple[str, float, tuple[float, float, float, float], int, float]
 CORNERS = ("x1", "y1", "x2", "y2")
+MOST_ROWS = 50  # of a timestamp, that AVA's program looks at
 
 
 @dataclass(frozen=True)
@@ -31,38 +33,61 @@ class AvaTruth:
 
     Attributes:
         truth: Table of `TUBES_SCHEMA`, boxes as shares of the picture.
-        actions: Ids of the actions; a class id is an index into them.
-        labelled: The timestamps that somebody labelled, by video id.
+        actions: Ids of the actions that are evaluated; a class id is an index into them.
+        video_ids: The videos that are evaluated, sorted.
+        excluded: Video and timestamp of what does not count.
     """
 
     truth: pa.Table
     actions: tuple[int, ...]
-    labelled: Mapping[str, Sequence[int]]
+    video_ids: tuple[str, ...]
+    excluded: frozenset[tuple[str, int]]
 
 
-def read_ava_truth(location: str, excluded: str | None = None) -> AvaTruth:
+def read_ava_truth(location: str, excluded: str | None = None, only: Collection[int] | None = None) -> AvaTruth:
     """Reads ground truth.
 
     Args:
         location: The csv file.
         excluded: A csv file of ``video_id, timestamp`` that are left out.
+        only: Ids of the actions that are evaluated; None is those of the file.
 
     Raises:
         UserError: A file is missing or a row of it malformed; the message names it.
     """
-    left_out = (
-        {(row[0], _finite(row[1], excluded, n)) for n, row in enumerate(_csv(excluded, 2))} if excluded else set()
-    )
-    rows = [row for row in _rows(location) if row[:2] not in left_out]
-    actions = tuple(sorted({row[3] for row in rows}))
+    pairs = _csv(excluded, 2) if excluded else []
+    left_out = frozenset((row[0], int(_finite(row[1], excluded, n))) for n, row in enumerate(pairs))
+    counted = [row for row in _rows(location) if (row[0], int(row[1])) not in left_out]
+    rows = counted if only is None else [row for row in counted if row[3] in only]
+    actions = tuple(sorted({row[3] for row in rows} if only is None else only))
     columns = _columns(rows, actions)
     tubes = [f"person-{int(person)}" for *_, person in rows]
-    labelled: dict[str, set[int]] = {}
-    for video, timestamp, *_ in rows:
-        labelled.setdefault(video, set()).add(int(timestamp))
     masks = pa.nulls(len(rows), pa.string())
     truth = pa.table({**columns, "tube_id": tubes, "mask": masks}).select(TUBES_SCHEMA.names).cast(TUBES_SCHEMA)
-    return AvaTruth(truth, actions, {video: sorted(frames) for video, frames in labelled.items()})
+    return AvaTruth(truth, actions, tuple(sorted({row[0] for row in counted})), left_out)
+
+
+def counted_by_ava(predictions: pa.Table, excluded: Collection[tuple[str, int]]) -> pa.Table:
+    """What AVA's own program looks at: of each timestamp that is not excluded the `MOST_ROWS` of best score.
+
+    A row that comes when there are so many stays out unless its score is better than the least of them. It takes the
+    place of that, of several with the least score of the lowest class, then the uppermost and leftmost box.
+
+    Args:
+        predictions: Table of `PREDICTIONS_SCHEMA`, of the actions that are evaluated.
+        excluded: Video and timestamp of what does not count.
+    """
+    names = ("video_id", "frame", "score", "class_id", "y1", "x1", "y2", "x2")
+    best: dict[tuple[str, int], list[tuple[float, ...]]] = {}
+    for number, (video, frame, *key) in enumerate(zip(*(predictions[name].to_pylist() for name in names), strict=True)):
+        if (video, frame) in excluded:
+            continue
+        kept, row = best.setdefault((video, frame), []), (*key, number)
+        if len(kept) < MOST_ROWS:
+            heapq.heappush(kept, row)
+        elif row[0] > kept[0][0]:
+            heapq.heapreplace(kept, row)
+    return predictions.take(pa.array(sorted(row[-1] for kept in best.values() for row in kept), pa.int64()))
 
 
 def read_ava_predictions(

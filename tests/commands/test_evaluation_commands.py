@@ -188,6 +188,31 @@ def test_act_pickles_and_ava_csv_are_evaluated(hybridal, pool, predictions, tmp_
     assert hybridal("evaluate", *files)[0] == 0
 
 
+def test_against_avas_own_truth_what_counts_is_what_counts_in_its_program(hybridal, tmp_path):
+    """By hand: the best detection lies where nobody is, the next two are right: precision 2/3 at every recall."""
+    box = "0.1,0.1,0.5,0.5"
+    truth, said, excluded, label_map = (
+        tmp_path / name for name in ("truth.csv", "said.csv", "excluded.csv", "map.csv")
+    )
+    truth.write_text("".join(f"v,{time},{box},{action},0\n" for time in ("0902", "0903") for action in (1, 2)))
+    rows = [("0905", 1, 0.99), ("0902", 1, 0.9), ("0903", 1, 0.8)]
+    said.write_text("".join(f"v,{time},{box},{action},{score}\n" for time, action, score in rows))
+    excluded.write_text("v,0905\n")
+    label_map.write_text("1,run\n9,fly\n")
+    files = ("--ava-truth", truth, "--predictions", said, "--resamples", 0)
+    figure = "ava/frame_map@0.5"
+    assert evaluated(hybridal, *files)["metrics"][figure] == pytest.approx((2 / 3 + 0) / 2)
+    assert evaluated(hybridal, *files, "--excluded", excluded)["metrics"][figure] == pytest.approx((1 + 0) / 2)
+    told = evaluated(hybridal, *files, "--label-map", label_map)["metrics"]
+    assert told[figure] == pytest.approx(2 / 3)
+    assert told["truth_boxes"] == 2
+    assert list(told["per_class"]) == ["run (1)", "fly (9)"]
+    label_map.write_text("9,fly\n")
+    code, _, err = hybridal("evaluate", *files, "--label-map", label_map)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"{truth}: no box is left, expected some of {label_map}" in err
+
+
 def test_labelled_frames_and_clusters_come_from_files(hybridal, pool, predictions, tmp_path):
     some = [{"video_id": f"test/{name}", "frame": frame} for name in LENGTHS for frame in (0, 9)]
     pq.write_table(pa.Table.from_pylist(some), tmp_path / "labelled.parquet")
@@ -214,6 +239,22 @@ def test_thresholds_are_searched_on_the_validation_split(hybridal, pool):
     [
         (["evaluate", "--predictions", "x.parquet"], "either --pool or --ava-truth"),
         (["evaluate", "--predictions", "x.parquet", "--pool", "{pool}"], "no predictions are there"),
+        (
+            ["evaluate", "--predictions", "x.parquet", "--pool", "{pool}", "--excluded", "x.csv"],
+            "--excluded: found x.csv beside --pool, expected it beside --ava-truth alone",
+        ),
+        (
+            ["evaluate", "--predictions", "x.csv", "--ava-truth", "t.csv", "--labelled", "x.parquet"],
+            "--labelled: found x.parquet beside --ava-truth, expected it beside --pool alone",
+        ),
+        (
+            ["evaluate", "--predictions", "x.csv", "--ava-truth", "t.csv", "--first-frame", "0"],
+            "--first-frame: found 0",
+        ),
+        (
+            ["evaluate", "--predictions", "x.csv", "--ava-truth", "t.csv", "--starts-at", "900"],
+            "--starts-at: found 900",
+        ),
         (["predict", "--checkpoint", "{pool}/checkpoint", "--out", "p.parquet"], "nothing to detect on"),
         (
             ["predict", "--checkpoint", "c", "--out", "p", "--pool", "{pool}", "--set", "trim=2"],

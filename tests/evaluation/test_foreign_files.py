@@ -8,7 +8,7 @@ import pytest
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.evaluation.act_pickle import read_act_predictions
-from hybridal_ray.evaluation.ava_csv import read_ava_predictions, read_ava_truth
+from hybridal_ray.evaluation.ava_csv import counted_by_ava, read_ava_predictions, read_ava_truth
 from hybridal_ray.pool.decoding import VideoFacts
 from hybridal_ray.pool.formats.act import read_video_order
 from hybridal_ray.pool.formats.ava import Clock
@@ -104,7 +104,7 @@ def test_ava_rows_become_classes_in_the_order_of_ids_and_excluded_timestamps_are
     )  # fmt: skip
     true = read_ava_truth(truth, written(tmp_path, "excluded.csv", "v,0903"))
     assert true.actions == (12, 17, 80)
-    assert true.labelled == {"v": [902], "w": [904]}
+    assert (true.video_ids, true.excluded) == (("v", "w"), {("v", 903)})
     assert [(row["frame"], row["class_id"], row["tube_id"]) for row in true.truth.to_pylist()] == [
         (902, 2, "person-0"), (902, 0, "person-0"), (904, 1, "person-0")
     ]  # fmt: skip
@@ -116,6 +116,37 @@ def test_ava_rows_become_classes_in_the_order_of_ids_and_excluded_timestamps_are
     assert [row[name] for name in ("x1", "y1", "x2", "y2")] == pytest.approx([20, 20, 100, 60])
     frames = [read_ava_predictions(said, true.actions, facts, clock)["frame"].to_pylist() for clock in CLOCKS]
     assert frames == [[901], [50]]
+
+
+def test_only_some_actions_of_an_ava_file(tmp_path):
+    truth = written(tmp_path, "truth.csv", "v,0902,0,0,1,1,80,0", "w,0902,0,0,1,1,12,0")
+    true = read_ava_truth(truth, only={80: "walk", 81: "run"})
+    assert (true.actions, true.video_ids) == ((80, 81), ("v", "w"))
+    assert [(row["video_id"], row["class_id"]) for row in true.truth.to_pylist()] == [("v", 0)]
+
+
+def counted(tmp_path, *rows, excluded=()):
+    """The x1 of the rows that count; a row is timestamp, x1, action, score."""
+    lines = [f"v,{timestamp},{x1},0.5,1,1,{action},{score}" for timestamp, x1, action, score in rows]
+    table = read_ava_predictions(written(tmp_path, "said.csv", *lines), [1, 2])
+    return [round(x1, 4) for x1 in counted_by_ava(table, excluded)["x1"].to_pylist()]
+
+
+def test_of_a_timestamp_the_fifty_best_rows_count(tmp_path):
+    scores = np.random.default_rng(0).permutation(70) / 70
+    rows = [(902, n / 1000, 1 + n % 2, score) for n, score in enumerate(scores)]
+    best = [n / 1000 for n, score in enumerate(scores) if score >= 20 / 70]
+    assert counted(tmp_path, *rows, (903, 0.9, 1, 0.0)) == [*best, 0.9]
+    assert counted(tmp_path, *rows, (903, 0.9, 1, 0.0), excluded={("v", 902)}) == [0.9]
+    assert counted(tmp_path, *rows, excluded={("v", 902)}) == []
+
+
+def test_of_rows_of_equal_score_those_stay_that_stay_in_avas_program(tmp_path):
+    """Worked out by hand of its rule: the 51st row stays out, a better one takes the place of the lowest action."""
+    equal = [(902, n / 1000, 2, 0.5) for n in range(48)] + [(902, 0.9, 1, 0.5), (902, 0.8, 1, 0.5)]
+    first = [n / 1000 for n in range(48)]
+    assert counted(tmp_path, *equal, (902, 0.1, 1, 0.5)) == [*first, 0.9, 0.8]
+    assert counted(tmp_path, *equal, (902, 0.1, 1, 0.6)) == [*first, 0.9, 0.1]
 
 
 @pytest.mark.parametrize(
