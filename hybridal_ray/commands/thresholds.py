@@ -1,8 +1,8 @@
 """``hybridal thresholds``: which thresholds suit a checkpoint, found on the validation split."""
 
-import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -20,7 +20,7 @@ def thresholds(
         list[str] | None, typer.Option("--try", metavar="FIELD=[VALUE,…]", help="Of the section `evaluation`.")
     ] = None,
     setting: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="What is not searched.")
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="What is set and not searched.")
     ] = None,
     metric: Annotated[
         str, typer.Option(help="Figure to choose the thresholds by; higher is better.")
@@ -33,7 +33,8 @@ def thresholds(
     from hybridal_ray.pool.tables import load_pool
 
     base = detection_settings(setting or [])
-    grid = dict(map(_values, try_values)) if try_values else GRID
+    fixed = [override.partition("=")[0] for override in setting or []]
+    grid = _grid(try_values or [], fixed) or {field: values for field, values in GRID.items() if field not in fixed}
     known = load_pool(pool)
     videos = known.usable_videos(SPLIT)
     if not videos:
@@ -51,15 +52,26 @@ def thresholds(
         device=device,
         progress=lambda done, total: print(f"{done} of {total} videos", file=sys.stderr),
     )
-    rows = [
-        {metric: trial.value, **{name: dataclasses.asdict(trial.settings)[name] for name in grid}} for trial in trials
-    ]
+    told = dict.fromkeys([*grid, *fixed])  # with what was set, or a line that is copied would reach another figure
+    rows = [{metric: trial.value, **{name: getattr(trial.settings, name) for name in told}} for trial in trials]
     if as_json:
         print(json.dumps(rows, indent=1))
         return
     for row in rows[:BEST]:
         overrides = " ".join(f"evaluation.{name}={value}" for name, value in row.items() if name != metric)
         print(f"{metric} {row[metric]:.4f}: {overrides}")
+
+
+def _grid(try_values: Sequence[str], fixed: Sequence[str]) -> dict[str, Sequence[Any]]:
+    grid: dict[str, Sequence[Any]] = {}
+    for text in try_values:
+        field, values = _values(text)
+        if field in grid:
+            raise UserError(f"--try {text}: {field} is tried already, expected all its values in one list")
+        if field in fixed:
+            raise UserError(f"--try {text}: {field} is given by --set too, expected it in one of them")
+        grid[field] = values
+    return grid
 
 
 def _values(text: str) -> tuple[str, list[Any]]:

@@ -1,5 +1,6 @@
 """Oracles: what the package says of the same files, and a detector that sees bright squares exactly."""
 
+import itertools
 import json
 import pickle
 import sys
@@ -234,6 +235,26 @@ def test_thresholds_are_searched_on_the_validation_split(hybridal, pool):
     assert out.startswith("video_map@0.5 1.0000: evaluation.mask_threshold=0.7")
 
 
+def test_what_is_set_is_not_searched_and_the_line_that_is_told_reaches_its_figure_again(hybridal, pool):
+    """Oracle: the settings of the line, given as --set, give the same figure; of the grid two fields are left."""
+    detector = ("--checkpoint", pool / "checkpoint", "--pool", pool)
+    fixed = ("--set", "mask_threshold=0.45", "--set", "min_tube_frames=9")
+    code, out, err = hybridal("thresholds", *detector, *fixed, "--json")
+    assert code == 0, err
+    rows = json.loads(out)
+    assert {(row["mask_threshold"], row["min_tube_frames"]) for row in rows} == {(0.45, 9)}
+    assert {(row["link_iou"], row["trim"]) for row in rows} == set(itertools.product((0.1, 0.3), (0.0, 0.5, 0.8)))
+    code, out, _ = hybridal("thresholds", *detector, *fixed, "--try", "trim=[0.3]")
+    assert code == 0
+    figure, _, line = out.partition(": ")
+    assert figure != "video_map@0.5 1.0000"  # which min_tube_frames, that is not tried, sees to
+    assert line.split() == ["evaluation.trim=0.3", "evaluation.mask_threshold=0.45", "evaluation.min_tube_frames=9"]
+    settings = [f"--set={field.removeprefix('evaluation.')}" for field in line.split()]
+    code, again, _ = hybridal("thresholds", *detector, *settings)
+    assert code == 0
+    assert again.startswith(f"{figure}: ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -274,6 +295,14 @@ def test_thresholds_are_searched_on_the_validation_split(hybridal, pool):
         (["predict", "--checkpoint", "c", "--out", "p", "--set", "nms_io=1"], "; did you mean 'nms_iou'?"),
         (["predict", "--checkpoint", "c", "--out", "p", "--set", "foo=1"], "expected one of link_iou, mask_threshold"),
         (["thresholds", "--checkpoint", "c", "--pool", "p", "--set", "trim=["], "--set trim=[: expected the node"),
+        (
+            ["thresholds", "--checkpoint", "c", "--pool", "p", "--try", "trim=[0]", "--try", "trim=[0.5]"],
+            "--try trim=[0.5]: trim is tried already, expected all its values in one list",
+        ),
+        (
+            ["thresholds", "--checkpoint", "c", "--pool", "p", "--set", "trim=0", "--try", "trim=[0.5]"],
+            "--try trim=[0.5]: trim is given by --set too, expected it in one of them",
+        ),
         (["thresholds", "--checkpoint", "c", "--pool", "p", "--try", "trim=[1"], "--try trim=[1: expected ',' or ']'"),
         (["thresholds", "--checkpoint", "c", "--pool", "p", "--try", "trimm=[1]"], "--try trimm: no such threshold"),
         (["thresholds", "--checkpoint", "c", "--pool", "p", "--try", "trim=[0.1, 2]"], "--try trim=2: Input should be"),
