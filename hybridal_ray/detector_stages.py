@@ -18,6 +18,7 @@ from hybridal_ray.config_values import (
 from hybridal_ray.detectors.checkpoint import load_detector
 from hybridal_ray.evaluation.detecting import DetectionSettings
 from hybridal_ray.evaluation.evaluator import evaluate_checkpoint
+from hybridal_ray.evaluation.figures_table import videos_line
 from hybridal_ray.labelling import goes_unmeasured
 from hybridal_ray.pool import ledger, storage
 from hybridal_ray.run_end import VALIDATION, mean_uncertainty, validates_apart
@@ -146,6 +147,8 @@ class DetectorStages:
                 labelled=self._run.pool.labelled_frames_of(ids),
                 progress=lambda done, total: tell(f"{done} of {total} videos"),
             )
+            if left_out := self._run.pool.left_out(split):
+                self._run.say(f"round {round_index}: {name}: {videos_line(len(videos), split, left_out)}")
             return {name: value for name, value in metrics.items() if isinstance(value, float) and "/" not in name}
 
         self._run.stage(round_index, name, work)

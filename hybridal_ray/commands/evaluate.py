@@ -37,6 +37,7 @@ class _Truth:
     actions: Sequence[int]  # ids in an AVA file, by class id
     facts: Mapping[str, "VideoFacts"] | None  # to turn shares of the picture into pixels, and times into frames
     excluded: frozenset[tuple[str, int]] | None  # timestamps, where the truth is AVA's own; None where it is a pool's
+    left_out: int  # videos of the pool's split that are missing or unreadable
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,7 @@ def evaluate(
         labelled=truth.labelled,
     )
     result = metrics.figures(evidence, truth.classes, resamples=resamples, seed=seed)
-    if ava_truth is not None:
-        result = _of_ava(result)
+    result = result | {"videos_left_out": truth.left_out} if ava_truth is None else _of_ava(result)
     analysis = analyse(evidence, truth.classes, _clusters(clusters))
     if figures is not None:
         _draw(analysis, figures)
@@ -112,6 +112,7 @@ def evaluate(
         print(json.dumps({"metrics": result, "analysis": analysis}, indent=1))
         return
     console = Console(width=140)
+    console.print(figures_table.videos_line(len(truth.video_ids), split, truth.left_out), highlight=False)
     shown = {
         "Conventions (95 % intervals over resampled videos)": figures_table.conventions_table(result),
         "Classes, under ava" if ava_truth else "Classes, under strict": figures_table.classes_table(result),
@@ -176,7 +177,7 @@ def _ava_truth(location: str, excluded: str | None, label_map: str | None) -> _T
     if not len(ava.truth):
         raise UserError(f"{location}: no box is left, expected some of {label_map or 'any action'} not excluded")
     classes = [str(action) if names is None else f"{names[action]} ({action})" for action in ava.actions]
-    return _Truth(ava.truth, ava.video_ids, classes, None, ava.actions, None, ava.excluded)
+    return _Truth(ava.truth, ava.video_ids, classes, None, ava.actions, None, ava.excluded, 0)
 
 
 def _truth(pool: str, split: str, labelled: str | None, label_map: str | None) -> _Truth:
@@ -191,7 +192,8 @@ def _truth(pool: str, split: str, labelled: str | None, label_map: str | None) -
     rates = dict(zip(known.videos["video_id"].to_pylist(), known.videos["fps"].to_pylist(), strict=True))
     facts = {v.video_id: VideoFacts(v.num_frames, rates[v.video_id], v.width, v.height) for v in videos}
     frames = known.labelled_frames_of(ids) if labelled is None else _labelled_frames(labelled)
-    return _Truth(known.tubes_of(ids), ids, known.classes, frames, _actions(known.classes, label_map), facts, None)
+    actions, left_out = _actions(known.classes, label_map), known.left_out(split)
+    return _Truth(known.tubes_of(ids), ids, known.classes, frames, actions, facts, None, left_out)
 
 
 def _actions(classes: Sequence[str], label_map: str | None) -> Sequence[int]:

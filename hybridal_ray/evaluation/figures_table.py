@@ -13,6 +13,12 @@ FIGURES = (
 )  # fmt: skip
 
 
+def videos_line(evaluated: int, split: str, left_out: int) -> str:
+    """Of how many videos the figures are, and how many of the split had no part in them, not even as missed."""
+    told = f"evaluated {evaluated} videos"
+    return told if not left_out else f"{told}; {left_out} of the split {split} are missing or unreadable and left out"
+
+
 def conventions_table(metrics: Mapping[str, Any]) -> Table:
     """One row a convention, with the 95 % intervals where there are some."""
     table = _table("convention", *FIGURES)

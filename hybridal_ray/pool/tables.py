@@ -119,6 +119,11 @@ class Pool:
             for row in rows.to_pylist()
         ]
 
+    def left_out(self, split: str) -> int:
+        """How many videos of a split are not among its `usable_videos`: missing, unreadable or without a frame."""
+        usable = (pc.field("status") == "ok") & (pc.field("num_frames") > 0)
+        return len(self.videos.filter((pc.field("split") == split) & ~usable))
+
     def tubes_of(self, video_ids: Sequence[str]) -> pa.Table:
         """The rows of `tubes` that belong to the given videos."""
         return self.tubes.filter(pc.is_in(self.tubes["video_id"], pa.array(list(video_ids), pa.string())))

@@ -1,5 +1,6 @@
 """Oracles: what the package says of the same files, and a detector that sees bright squares exactly."""
 
+import dataclasses
 import itertools
 import json
 import pickle
@@ -15,7 +16,7 @@ from hybridal_ray import cli
 from hybridal_ray.commands import predict
 from hybridal_ray.detectors.checkpoint import save_detector
 from hybridal_ray.detectors.interface import DetectorSpec
-from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, save_pool
+from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, load_pool, save_pool
 
 sys.path.append(str(Path(__file__).parents[1] / "evaluation"))
 from bright_detector import CLASSES, moving_squares, write_video
@@ -145,6 +146,19 @@ def test_predictions_of_ours_are_evaluated_under_every_convention(hybridal, pool
     code, out, _ = hybridal("evaluate", "--pool", pool, "--predictions", predictions)
     assert code == 0
     assert all(word in out for word in ("multisports", "capsnet", "red", "duplicate", "motion", "calibration"))
+
+
+def test_videos_that_are_missing_or_unreadable_are_told_of(hybridal, pool, predictions, tmp_path):
+    known = load_pool(str(pool))
+    states = {"test/clips/b": "unreadable", "val/clips/a": "missing"}
+    rows = [row | {"status": states.get(row["video_id"], "ok")} for row in known.videos.to_pylist()]
+    save_pool(dataclasses.replace(known, root=str(tmp_path), videos=pa.Table.from_pylist(rows, VIDEOS_SCHEMA)))
+    told = evaluated(hybridal, "--pool", tmp_path, "--predictions", predictions)["metrics"]
+    assert (told["videos"], told["videos_left_out"]) == (1, 1)
+    _, out, _ = hybridal("evaluate", "--pool", tmp_path, "--predictions", predictions)
+    assert out.startswith("evaluated 1 videos; 1 of the split test are missing or unreadable and left out\n")
+    _, out, _ = hybridal("evaluate", "--pool", pool, "--predictions", predictions)
+    assert out.startswith("evaluated 2 videos\n")
 
 
 def test_act_pickles_and_ava_csv_are_evaluated(hybridal, pool, predictions, tmp_path):

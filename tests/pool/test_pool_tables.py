@@ -93,6 +93,14 @@ def test_usable_videos_are_those_that_decode_in_order_of_id_with_absolute_uris()
     assert pool.usable_videos("val") == []
 
 
+def test_what_a_split_leaves_out_and_what_is_usable_are_all_of_it() -> None:
+    pool = small_pool()
+    splits = pool.videos["split"].to_pylist()
+    for split in ("train", "val", "test"):
+        assert pool.left_out(split) == splits.count(split) - len(pool.usable_videos(split))
+    assert pool.left_out("train") > 0
+
+
 def test_tubes_of_keeps_the_rows_of_the_videos_asked_for() -> None:
     pool = small_pool()
     assert pool.tubes_of(["c", "b"]).to_pylist() == [box("c", 7, tube_id="1")]
