@@ -139,7 +139,7 @@ def _tell(root: str, told: list[dict], as_json: bool) -> None:
         print(
             f"{arrival['source']}: " + ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counts.items())
         )
-        for name in ("corrections", "not_asked", "superseded", "rejected", "remarks"):
+        for name in ("corrections", "outdated", "not_asked", "superseded", "rejected", "remarks"):
             lines = arrival[name]
             for line in lines[:MOST_LINES]:
                 print(f"  {name.replace('_', ' ').removesuffix('s')}: {line}")

@@ -11,10 +11,10 @@ from scipy.optimize import linear_sum_assignment
 
 from hybridal_ray.evaluation.boxes import iou_matrix
 from hybridal_ray.oracles.actors import named_boxes
+from hybridal_ray.oracles.answer_book import AnswerBook
 from hybridal_ray.oracles.checking import Answer, AnsweredBox, Checker
 from hybridal_ray.oracles.interface import Delivery, Rejected
-from hybridal_ray.pool import ledger
-from hybridal_ray.pool.ledger import CANNOT_TELL, LABELS_SCHEMA, OUTDATED, SECOND_OPINION, LabelledBox
+from hybridal_ray.pool.ledger import CANNOT_TELL, LABELS_SCHEMA, OUTDATED, SECOND_OPINION
 from hybridal_ray.pool.tables import Pool
 from hybridal_ray.requests.request import ProposedBox, Request
 
@@ -33,7 +33,7 @@ class Arrival:
         cannot_tell: Of them, answers that it cannot be told.
         corrections: Of them, rows that supersede an earlier one; a line each.
         second_opinions: Of them, answers of a second annotator.
-        outdated: Of them, answers that are older than the one that is there.
+        outdated: Of them, answers that are older than one that is there; a line each.
         not_asked: Of them, answers to frames that no request asked for; a line each.
         duplicates: Answers that the ledger has already; nothing was added for them.
         superseded: Of them, those that may be meant to take a correction back; a line each.
@@ -47,7 +47,7 @@ class Arrival:
     cannot_tell: int
     corrections: tuple[str, ...]
     second_opinions: int
-    outdated: int
+    outdated: tuple[str, ...]
     not_asked: tuple[str, ...]
     duplicates: int
     superseded: tuple[str, ...]
@@ -62,10 +62,10 @@ class Arrival:
             "added": len(self.rows),
             "cannot_tell": self.cannot_tell,
             "second_opinions": self.second_opinions,
-            "outdated": self.outdated,
             "duplicates": self.duplicates,
             "still_open": self.still_open,
             "corrections": list(self.corrections),
+            "outdated": list(self.outdated),
             "not_asked": list(self.not_asked),
             "superseded": list(self.superseded),
             "rejected": [rejected.line() for rejected in self.rejected],
@@ -78,8 +78,8 @@ def settle(
 ) -> Arrival:
     """Decides what a delivery adds to the ledger; taking the same delivery again adds nothing.
 
-    Of one annotator and frame, the answer given later counts, whatever the order of arrival. Another annotator's
-    answer is a second opinion where two were wanted, and a correction where one was.
+    Of a frame that one answer is wanted of, the one given later counts, whoever gave it and whatever the order of
+    arrival. Where two are wanted, another annotator's answer is a second opinion, and the later of each counts.
 
     Args:
         delivery: As it came.
@@ -91,12 +91,12 @@ def settle(
     """
     answers, rejected, still_open = Checker(requests, pool).check(delivery)
     order = sorted(range(len(answers)), key=lambda place: answers[place].answered_at or BEGINNING_OF_TIME)
-    book = _Book(labels)
+    book = AnswerBook(labels)
     rows: list[dict[str, Any]] = []
-    corrections, not_asked, superseded, duplicates = [], [], [], 0
+    corrections, outdated, not_asked, superseded, duplicates = [], [], [], [], 0
     for answer in (answers[place] for place in order):
         where = f"{delivery.source}: {answer.record}: {answer.video_id}, frame {answer.frame}"
-        if same := book.same_as(answer):
+        if same := book.same_as(answer, delivery.kind):
             duplicates += 1
             if answer.answered_at is None and (later := book.correction_of(same)) is not None:
                 superseded.append(
@@ -110,6 +110,8 @@ def settle(
         rows.append(row)
         if former is not None and standing is None:
             corrections.append(f"{where}: supersedes the answer of {_who(former)}")
+        if former is not None and standing == OUTDATED:
+            outdated.append(f"{where}: is older than the answer of {_who(former)}; it is kept and does not count")
         if answer.asked is None:
             not_asked.append(f"{where}: no request asked for it; it is kept")
         book.add(row)
@@ -119,7 +121,7 @@ def settle(
         cannot_tell=sum(row["answer"] is not None for row in rows),
         corrections=tuple(corrections),
         second_opinions=sum(row["standing"] == SECOND_OPINION for row in rows),
-        outdated=sum(row["standing"] == OUTDATED for row in rows),
+        outdated=tuple(outdated),
         not_asked=tuple(not_asked),
         duplicates=duplicates,
         superseded=tuple(superseded),
@@ -129,71 +131,7 @@ def settle(
     )
 
 
-class _Book:
-    """The ledger by frame, as it grows by a delivery."""
-
-    def __init__(self, labels: pa.Table) -> None:
-        self._rows: dict[tuple[str, int], list[dict[str, Any]]] = {}
-        self._known = {name: dict(frames) for name, frames in ledger.labels_by_video(labels).items()}
-        for row in labels.to_pylist():
-            self._rows.setdefault((row["video_id"], row["frame"]), []).append(row)
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Takes a new row in."""
-        self._rows.setdefault((row["video_id"], row["frame"]), []).append(dict(row))
-        if row["standing"] is None:
-            frames = self._known.setdefault(row["video_id"], {})
-            frames[row["frame"]] = tuple(
-                LabelledBox(box["tube_id"], box["class_id"], (box["x1"], box["y1"], box["x2"], box["y2"]), box["mask"])
-                for box in row["boxes"]
-            )
-
-    def known(self, video_id: str) -> Mapping[int, Sequence[LabelledBox]]:
-        """The labelled frames of a video."""
-        return self._known.get(video_id, {})
-
-    def same_as(self, answer: Answer) -> Sequence[Mapping[str, Any]]:
-        """The rows that are the same answer of the same annotator, by whatever way they came."""
-        same = [
-            row
-            for row in self._rows.get((answer.video_id, answer.frame), [])
-            if _content(row) == _content_of(answer) and _given_at_once(row, answer)
-        ]
-        # With a date, an answer like one without that was corrected since is a new one: the correction is taken back.
-        dated = [row for row in same if answer.answered_at is None or row["answered_at"] is not None]
-        return dated if same and self.correction_of(same) is not None else same
-
-    def correction_of(self, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-        """The row that stands in the place of those, of one frame, that counted once; None where it is one of them."""
-        counting = self._counting(rows[0]["video_id"], rows[0]["frame"])
-        if not counting or any(row["standing"] is not None or row is counting[-1] for row in rows):
-            return None
-        return counting[-1]
-
-    def standing_of(self, answer: Answer) -> tuple[str | None, Mapping[str, Any] | None]:
-        """Whether a new answer counts, and the row that it supersedes or stands behind."""
-        counting = self._counting(answer.video_id, answer.frame)
-        if not counting:
-            return None, None
-        former = counting[-1]
-        own = self._of_annotator(answer)
-        wanted = 1 if answer.asked is None else answer.asked.answers_wanted
-        if wanted > 1 and former["annotator"] != answer.annotator:
-            return SECOND_OPINION, former
-        last = max((row["answered_at"] for row in own if row["answered_at"] is not None), default=None)
-        if answer.answered_at is not None and last is not None and answer.answered_at < last:
-            return OUTDATED, former
-        return None, former
-
-    def _counting(self, video_id: str, frame: int) -> list[dict[str, Any]]:
-        return [row for row in self._rows.get((video_id, frame), []) if row["standing"] is None]
-
-    def _of_annotator(self, answer: Answer) -> list[dict[str, Any]]:
-        rows = self._rows.get((answer.video_id, answer.frame), [])
-        return [row for row in rows if row["annotator"] == answer.annotator]
-
-
-def _row(answer: Answer, kind: str, round_index: int, standing: str | None, book: _Book) -> dict[str, Any]:
+def _row(answer: Answer, kind: str, round_index: int, standing: str | None, book: AnswerBook) -> dict[str, Any]:
     names = named_boxes(answer.boxes, answer.frame, book.known(answer.video_id))
     proposed = None if answer.asked is None else answer.asked.proposed
     request = answer.request
@@ -202,7 +140,7 @@ def _row(answer: Answer, kind: str, round_index: int, standing: str | None, book
         "frame": answer.frame,
         "round": round_index,
         "source": kind,
-        "seconds": answer.seconds,
+        "seconds": book.seconds_of(answer, kind),
         "boxes": [
             {"tube_id": name, "class_id": box.class_id, **dict(zip(("x1", "y1", "x2", "y2"), box.box, strict=True)),
              "mask": None}
@@ -235,35 +173,6 @@ def what_became_of(proposed: Sequence[ProposedBox], boxes: Sequence[AnsweredBox]
     if len(proposed) == len(boxes) and all(same_class) and (overlap[rows, columns] >= SAME_BOX_IOU).all():
         return "accepted"
     return "moved" if (overlap[rows, columns] >= MOVED_BOX_IOU).any() else "discarded"
-
-
-_Content = tuple[bool, tuple[tuple[Any, ...], ...]]
-
-
-def _content_of(answer: Answer) -> _Content:
-    boxes = [(box.class_id, *(float(np.float32(edge)) for edge in box.box)) for box in answer.boxes]
-    return answer.cannot_tell, tuple(sorted(boxes))
-
-
-def _content(row: Mapping[str, Any]) -> _Content:
-    boxes = [
-        (box["class_id"], *(float(np.float32(box[edge])) for edge in ("x1", "y1", "x2", "y2"))) for box in row["boxes"]
-    ]
-    return row["answer"] is not None, tuple(sorted(boxes))
-
-
-def _given_at_once(row: Mapping[str, Any], answer: Answer) -> bool:
-    """Whether a row and an answer of one content can have been given in one go."""
-    at, before = answer.answered_at, row["answered_at"]
-    names = (row["annotator"], answer.annotator)
-    if names[0] == names[1]:
-        # Without dates, an answer that was given before is that one; with them, it may have been taken back and given
-        # again.
-        return at is None or before in (None, at)
-    if None in names:  # a file that was brought without its annotator, and with
-        return at == before
-    # The export of a tool names people by numbers, its API by their addresses.
-    return any(str(name).isdecimal() for name in names) and at is not None and at == before
 
 
 def _who(row: Mapping[str, Any]) -> str:

@@ -25,15 +25,20 @@ def answer(rank: int = 0, *boxes: dict[str, Any], at: str | None = None, **field
 
 
 class Book:
-    """A ledger that grows delivery by delivery."""
+    """A ledger that grows delivery by delivery.
 
-    def __init__(self, asked: Request | None = None) -> None:
-        self.asked = asked or nothing_proposed(request())
+    Args:
+        asked: The request; that of `requests_by_hand` by default.
+        kind: Of the deliveries.
+    """
+
+    def __init__(self, asked: Request | None = None, kind: str = "files") -> None:
+        self.asked, self.kind = asked or nothing_proposed(request()), kind
         self.labels = LABELS_SCHEMA.empty_table()
 
     def take(self, *fields: dict[str, Any], open_round: int = 0, closed: set[int] | None = None) -> Arrival:
         records = [AnswerRecord(f"answer {number}", one) for number, one in enumerate(fields)]
-        delivery = Delivery("f.json", "files", records)
+        delivery = Delivery("f.json", self.kind, records)
         arrival = settle(delivery, [self.asked], pool(), self.labels, open_round, closed or set())
         self.labels = pa.concat_tables([self.labels, arrival.rows])
         return arrival
@@ -72,7 +77,10 @@ def test_a_correction_supersedes_and_is_told() -> None:
 def test_an_older_answer_that_arrives_late_does_not_supersede() -> None:
     book = Book()
     book.take(answer(0, FAR, at="03", annotator="anna"))
-    assert book.take(answer(0, BOX, at="02", annotator="anna")).outdated == 1
+    assert book.take(answer(0, BOX, at="02", annotator="anna")).outdated == (
+        "f.json: answer 0: a, frame 2: is older than the answer of anna of 2026-01-03 12:00; it is kept and does not "
+        "count",
+    )
     assert book.boxes() == [40.0]
     assert len(book.labels) == 2  # its time was spent all the same
 
@@ -233,7 +241,19 @@ def test_order_and_repetition_of_deliveries_do_not_matter_to_one_annotator(
     told: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     """Oracle: of each frame, the answer given last."""
-    told = [{**one, "annotator": "anna"} for one in told]
+    counts_last([{**one, "annotator": "anna"} for one in told], data)
+
+
+@given(st.lists(ANSWERS, max_size=8, unique_by=lambda told: told["answered_at"]), st.data())
+def test_nor_do_they_where_several_people_give_the_one_answer_that_is_wanted(
+    told: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    """Oracle: of each frame, the answer given last, whoever gave it."""
+    counts_last(told, data)
+
+
+def counts_last(told: list[dict[str, Any]], data: st.DataObject) -> None:
+    """Takes dated answers in any order, and in their own again, and looks what stands of each frame."""
     book = Book()
     for one in data.draw(st.permutations(told)) + told:
         book.take(one)
