@@ -156,5 +156,5 @@ def delivery_of_tasks(
 
 def _kept(annotation: Mapping[str, Any], people: Mapping[int, str]) -> dict[str, Any]:
     """Of an annotation what stays the same from pull to pull, with the annotator's address."""
-    who = annotation.get("completed_by")
+    who: Any = annotation.get("completed_by")
     return {name: annotation.get(name) for name in KEPT} | {"completed_by": people.get(who, who)}
