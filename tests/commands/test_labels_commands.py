@@ -75,6 +75,28 @@ def test_a_number_beyond_all_measure_does_not_stop_the_others(hybridal, run: Pat
     assert "answer 0: seconds: found 1000" in out
 
 
+def test_half_a_character_does_not_stop_the_others(hybridal, run: Path, tmp_path: Path) -> None:
+    file = answers(tmp_path / "f.json", {"annotator": "anna \ud83d"}, {"task": task_name(ID, 1)})
+    code, out, _ = hybridal("labels", "import", run, file)
+    assert code == 0
+    assert f"{file}: 1 added" in out
+    assert r"answer 0: annotator: found 'anna \ud83d', expected a name of whole characters" in out
+
+
+def test_what_comes_too_late_and_what_is_odd_have_a_line_each(hybridal, run: Path, tmp_path: Path) -> None:
+    """Oracle: the answer of the second of February stands; nobody worked on the other frame for three days."""
+    for name, day in (("f.json", 2), ("g.json", 1)):
+        file = answers(tmp_path / name, {"annotator": f"of {day}", "answered_at": f"2026-02-0{day}T12:00:00Z"})
+        out = hybridal("labels", "import", run, file)[1]
+    assert "  outdated: " in out
+    assert "frame 2: is older than the answer of of 2 of 2026-02-02 12:00; it is kept and does not count" in out
+    done = {"id": 3, "completed_by": 1, "lead_time": 250000.0, "result": []}
+    file.write_text(json.dumps([{"id": 9, "data": {"task": task_name(ID, 1)}, "annotations": [done]}]))
+    out = hybridal("labels", "import", run, file)[1]
+    assert f"{file}: 1 added" in out
+    assert f"  remark: {file}: task 9, annotation 3: lead_time: found 250000.0" in out
+
+
 def test_a_run_that_was_moved_tells_where_it_is(run: Path) -> None:
     """Oracle: the path that it has now, in what is told and in the guide beside the template."""
     (before,) = requests_of(RunStore(str(run)))

@@ -50,6 +50,13 @@ def test_a_template_is_a_file_of_answers_with_nothing_answered(tmp_path: Path) -
     assert (tmp_path / "answers.json").read_text() == "half filled in"
 
 
+def test_the_template_tells_which_frames_two_people_answer(tmp_path: Path) -> None:
+    asked = request(str(tmp_path), twice=(1,))
+    FileOracle().send(asked)
+    assert [entry["answers_wanted"] for entry in answers_template(asked)["answers"]] == [1, 2, 1]
+    assert 'An entry with "answers_wanted" 2 is answered by two people' in (tmp_path / "README.txt").read_text()
+
+
 def test_a_proposal_in_the_template_can_be_accepted_as_it_is(tmp_path: Path) -> None:
     tree = answers_template(request())
     tree["answers"][0]["answer"] = "actors"
