@@ -289,47 +289,6 @@ def test_label_studio_says_what_was_looked_at(tmp_path: Path) -> None:
     assert looked_at(label_studio(tmp_path, one, labelled="boxes"), "data/upload/3/v", FACTS) == [2]
 
 
-@pytest.mark.parametrize(
-    ("data", "name"),
-    [
-        ({"video": "/data/local-files/?d=films/day%201/v.mp4"}, "films/day 1/v"),
-        ({"video": "https://host/bucket/films/v%C3%A9.mp4?token=a.mp4"}, "vé"),
-        ({"video": "/data/upload/3/v.mp4?cache=1"}, "data/upload/3/v"),
-        ({"note": "Is he walking?", "video": "clips/a.mp4"}, "clips/a"),
-        ({"video": "s3://bucket/x/y.mkv", "video_id": "what?"}, "what?"),
-        ({"video": "s3://bucket/x/y.mkv", "video_id": "z.mkv"}, "z"),
-        ({"video": "s3://bucket/x/y.mkv", "video_id": "z.mkv", "pool_classes": ["run"]}, "z.mkv"),  # our own export
-        ({"note": "no video at all"}, "labels"),
-    ],
-)
-def test_label_studio_names_the_video_by_its_address(tmp_path: Path, data: dict[str, object], name: str) -> None:
-    (tmp_path / "labels.json").write_text(json.dumps({"data": data, "annotations": [{"result": []}]}))
-    (video,) = read_label_studio(str(tmp_path / "labels.json")).videos
-    assert video.video_id == name
-
-
-@pytest.mark.parametrize(
-    ("task", "why"),
-    [
-        (3, "expected a task"),
-        ([], "expected a task"),
-        ({"data": {"video": "/../../etc/v.mp4"}}, "names the file"),
-        ({"annotations": [{"result": [region()]}]}, "region 0: ValueError: an empty sequence"),
-        ({"annotations": [{"result": [region(key(0))]}]}, "region 0: ValueError: a position or frame"),
-        ({"annotations": [{"result": [region(key(1, float("nan")))]}]}, "region 0: ValueError: a position or frame"),
-        ({"annotations": [{"result": [{"type": "videorectangle"}]}]}, "region 0: KeyError: 'value'"),
-        ({"annotations": 4}, "annotations is not a list"),
-        ({"data": {"labelled_frames": "3-x"}}, "labelled_frames: '3-x'"),
-        ({"data": {"pool_classes": "run"}}, "pool_classes: expected a list of names"),
-    ],
-)
-def test_label_studio_files_that_are_malformed_are_refused_by_place(tmp_path: Path, task: object, why: str) -> None:
-    (tmp_path / "labels.json").write_text(json.dumps(task))
-    with pytest.raises(UserError, match=why) as caught:
-        read_label_studio(str(tmp_path / "labels.json"))
-    assert "labels.json" in str(caught.value)
-
-
 def test_label_studio_folders_without_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "labels.xml").write_text("<annotations/>")
     with pytest.raises(UserError, match=rf"{tmp_path}: holds no \.json file"):

@@ -6,7 +6,7 @@ from hybridal_ray.pool import storage
 from hybridal_ray.pool.exports.exporting import LabelledVideo, labelled_videos, needs_rate, needs_size
 from hybridal_ray.pool.formats.annotations import Tube
 from hybridal_ray.pool.formats.frame_ranges import KEY, as_text
-from hybridal_ray.pool.formats.label_studio import CLASSES
+from hybridal_ray.pool.formats.label_studio_tasks import CLASSES
 from hybridal_ray.pool.tables import Pool
 
 
