@@ -24,6 +24,8 @@ FrameIndices = Sequence[int] | npt.NDArray[np.integer]
 # way of reading, so that a detector sees the same pixels in training and in scoring.
 INTERPOLATION = Interpolation.BILINEAR
 
+TIMING_TOLERANCE = 0.02  # of the median interval between frames; containers round their timestamps
+
 
 @dataclass(frozen=True)
 class VideoFacts:
@@ -34,12 +36,14 @@ class VideoFacts:
         fps: Average frame rate that the container states; 0.0 where it states none.
         width: Pixels of the decoded frame, after rotation.
         height: Pixels of the decoded frame, after rotation.
+        variable_rate: Whether frames are not all equally long on screen, so that `fps` does not tell when each is.
     """
 
     num_frames: int
     fps: float
     width: int
     height: int
+    variable_rate: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,12 +148,23 @@ def probe(uri: str) -> VideoFacts:
     """Decodes a video once, converting nothing, to learn what it is; errors as in `read_video`."""
     with opened(uri) as source:
         fps = source.fps
-        num_frames, width, height = 0, 0, 0
+        stamps: list[int | None] = []
+        width, height = 0, 0
         for frame in source.frames():
-            if num_frames == 0:
+            if not stamps:
                 width, height = upright_size(frame)
-            num_frames += 1
-    return VideoFacts(num_frames, fps, width, height)
+            stamps.append(stamp_of(frame))
+    return VideoFacts(len(stamps), fps, width, height, has_variable_rate(stamps))
+
+
+def has_variable_rate(stamps: Sequence[int | None]) -> bool:
+    """Whether the frames with these stamps are not all equally long on screen."""
+    known = [stamp for stamp in stamps if stamp is not None]
+    if len(known) < 3 or len(known) < len(stamps):
+        return False
+    intervals = np.diff(known)
+    median = float(np.median(intervals))
+    return bool((np.abs(intervals - median) > max(1.0, TIMING_TOLERANCE * median)).any())
 
 
 def beyond_end(uri: str, frame: int, num_frames: int) -> UnreadableVideo:

@@ -90,7 +90,7 @@ def _of_video(row: Mapping[str, object], found: Inspection) -> list[Finding]:
     if found.broke_off is not None:
         stated = f" of {found.stated_frames}" if found.stated_frames else ""
         findings.append(Finding(video_id, "truncated", f"{facts.num_frames}{stated} frames decode: {found.broke_off}"))
-    if found.variable_rate:
+    if facts.variable_rate:
         findings.append(Finding(video_id, "variable rate", f"{facts.fps:.3g} frames a second on average"))
     if found.rotation % 360:
         findings.append(Finding(video_id, "rotated", f"by {found.rotation}°"))

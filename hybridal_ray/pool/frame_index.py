@@ -21,6 +21,7 @@ from hybridal_ray.pool.decoding import (
     SeekPoint,
     VideoFacts,
     frames_from,
+    has_variable_rate,
     probe,
     stamp_of,
     upright_size,
@@ -28,7 +29,7 @@ from hybridal_ray.pool.decoding import (
 
 FRAMES_BETWEEN_POINTS = 12  # nearer ones save less than a seek costs
 FRAMES_TRIED = 3  # from a point on, compared with the whole decoding
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass
@@ -39,12 +40,14 @@ class _Walk:
         points: Key frames, at least `FRAMES_BETWEEN_POINTS` apart.
         pictures: Checksum of each frame that a point will be tried on.
         damaged: Frames that the decoder marked as corrupt.
+        stamps: Of all frames.
         ordered: Whether every frame has a timestamp above that of the one before.
     """
 
     points: list[SeekPoint] = field(default_factory=list)
     pictures: dict[int, int] = field(default_factory=dict)
     damaged: list[int] = field(default_factory=list)
+    stamps: list[int | None] = field(default_factory=list)
     ordered: bool = True
     num_frames: int = 0
     width: int = 0
@@ -66,7 +69,7 @@ def build_index(uri: str) -> FrameIndex:
         assert isinstance(source, VideoStream)
         fps = source.fps
         walk = _walk(source)
-    facts = VideoFacts(walk.num_frames, fps, walk.width, walk.height)
+    facts = VideoFacts(walk.num_frames, fps, walk.width, walk.height, has_variable_rate(walk.stamps))
     if not walk.ordered:
         return FrameIndex(facts, ())
     ends = [*(point.frame for point in walk.points), walk.num_frames][1:]
@@ -97,6 +100,7 @@ def _walk(source: VideoStream) -> _Walk:
                     last_stamp = stamp
                     _note(walk, frame, stamp, seek_to.get(stamp), to_rgb)
                 walk.num_frames += 1
+                walk.stamps.append(stamp)
     except av.FFmpegError as error:
         if walk.num_frames == 0:
             raise UnreadableVideo(source.uri, f"no frame can be decoded: {failure(error)}") from error

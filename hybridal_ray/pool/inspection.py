@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hybridal_ray.pool.containers import opened
-from hybridal_ray.pool.decoding import RgbConverter, VideoFacts, stamp_of, upright_size
+from hybridal_ray.pool.decoding import RgbConverter, VideoFacts, has_variable_rate, stamp_of, upright_size
 
 # The frames that are hashed lie this part of the way through the video.
 HASHED_AT = (0.1, 0.3, 0.5, 0.7, 0.9)
 HASH_EDGE = 8
 KEPT_FRAMES = 32  # thumbnails, from which those of `HASHED_AT` are taken when the length is known
-TIMING_TOLERANCE = 0.02  # of the median interval between frames; containers round their timestamps
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,6 @@ class Inspection:
         facts: Counted by decoding all of it.
         broke_off: Why decoding ended early, the frames before being good; None where it reached the end.
         stated_frames: Frames that the header claims; 0 where it claims none.
-        variable_rate: Whether frames are not all equally long on screen.
         rotation: Degrees by which the frames were turned, counter-clockwise.
         checksum: Of all decoded pixels; equal videos in different containers have the same.
         hashes: Perceptual hashes of five frames, each 64 bits as 16 hexadecimal digits.
@@ -36,7 +34,6 @@ class Inspection:
     facts: VideoFacts
     broke_off: str | None
     stated_frames: int
-    variable_rate: bool
     rotation: int
     checksum: str
     hashes: tuple[str, ...]
@@ -76,10 +73,9 @@ def inspect_video(uri: str) -> Inspection:
         broke_off = source.broke_off
     chosen = [thumbnails[int(part * len(thumbnails))] for part in HASHED_AT]
     return Inspection(
-        VideoFacts(len(stamps), fps, width, height),
+        VideoFacts(len(stamps), fps, width, height, has_variable_rate(stamps)),
         broke_off,
         int(stated or 0),
-        _is_variable(stamps),
         rotation,
         f"{checksum:08x}-{len(stamps)}-{width}x{height}",
         tuple(perceptual_hash(thumbnail) for thumbnail in chosen),
@@ -107,12 +103,3 @@ def _luma(frame: av.VideoFrame) -> bytes:
     packed = len(frame.planes) == 1 and frame.format.is_rgb
     width = plane.width * (frame.format.bits_per_pixel // 8 if packed else (bits + 7) // 8)
     return lines[: plane.height, : max(1, width)].tobytes()
-
-
-def _is_variable(stamps: list[int | None]) -> bool:
-    known = [stamp for stamp in stamps if stamp is not None]
-    if len(known) < 3 or len(known) < len(stamps):
-        return False
-    intervals = np.diff(known)
-    median = float(np.median(intervals))
-    return bool((np.abs(intervals - median) > max(1.0, TIMING_TOLERANCE * median)).any())

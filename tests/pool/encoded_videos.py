@@ -1,6 +1,7 @@
 """Small H.264 files whose every frame says its own index, in blocks that survive lossy coding and scaling."""
 
 import struct
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,14 +29,27 @@ def number_on(frame: np.ndarray) -> int:
     return sum(int(frame[height // 6, centre].mean() > 127) << bit for bit, centre in enumerate(centres))
 
 
-def encode(path: Path, num_frames: int, *, fps: int = 25, key_frame_every: int = 250, b_frames: int = 2) -> Path:
-    """Writes a video of `numbered_frame`s; with B frames, decode order is not the order of packets."""
+def encode(
+    path: Path,
+    num_frames: int,
+    *,
+    fps: int = 25,
+    key_frame_every: int = 250,
+    b_frames: int = 2,
+    stamps: Sequence[int] | None = None,
+) -> Path:
+    """Writes a video of `numbered_frame`s; with B frames, decode order is not the order of packets.
+
+    `stamps` are the times of the frames in parts of ``1 / fps``; None: one after the other.
+    """
     with av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}) as container:
         stream = container.add_stream("libx264", rate=Fraction(fps))
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.options = {"crf": "18", "g": str(key_frame_every), "bf": str(b_frames), "threads": "1"}
         for index in range(num_frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered_frame(index), "rgb24")))
+            frame = av.VideoFrame.from_ndarray(numbered_frame(index), "rgb24")
+            frame.pts = index if stamps is None else stamps[index]
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
 

@@ -169,6 +169,19 @@ def test_a_plain_folder_is_a_pool_without_labels(videos: Path) -> None:
             list_videos(MediaFolder(str(videos)), wrong)
 
 
+@pytest.mark.parametrize("by_time", [True, False])
+def test_labels_told_by_time_in_videos_of_unequal_frames_are_told(videos: Path, by_time: bool) -> None:
+    encode(videos / "uneven.mp4", 6, stamps=[0, 1, 2, 3, 7, 11])
+    assert probe(str(videos / "uneven.mp4")).variable_rate
+    assert not probe(str(videos / "sub" / "a.b.mp4")).variable_rate
+    annotated = [AnnotatedVideo(name, "train", lambda _: VideoLabels([tube(3)])) for name in ("uneven", "sub/a.b")]
+    annotations = Annotations(("run",), annotated, by_time=by_time)
+    made = assemble_pool(annotations, MediaFolder(str(videos)), "a.csv", str(videos.parent / "pool"), name="made")
+    assert [note.partition(";")[0] for note in made.notes] == [
+        "1 of 2 annotated videos have frames of unequal length: uneven"
+    ][:by_time]
+
+
 def test_labels_of_which_no_box_is_left_do_not_replace_those_that_are_there(videos: Path) -> None:
     def annotated(*frames: int) -> AnnotatedVideo:
         return AnnotatedVideo("sub/a.b", "train", lambda _: VideoLabels([tube(*frames)]))

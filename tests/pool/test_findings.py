@@ -126,8 +126,7 @@ def test_a_check_on_ray_finds_the_same(tmp_path: Path, ray_cluster: None) -> Non
 
 def looks(**hashes: tuple[str, ...]) -> dict[str, Inspection]:
     return {
-        name: Inspection(VideoFacts(10, 25.0, 64, 48), None, 10, False, 0, f"{name}", value)
-        for name, value in hashes.items()
+        name: Inspection(VideoFacts(10, 25.0, 64, 48), None, 10, 0, f"{name}", value) for name, value in hashes.items()
     }
 
 
@@ -207,7 +206,7 @@ def test_frames_of_unequal_length_are_told(tmp_path: Path) -> None:
                 frame.pts = stamp
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
-        return inspect_video(str(tmp_path / name)).variable_rate
+        return inspect_video(str(tmp_path / name)).facts.variable_rate
 
     assert timed("uneven.mp4", [0, 1, 2, 7, 8, 20])
     assert not timed("even.mp4", [0, 1, 2, 3, 4, 5])

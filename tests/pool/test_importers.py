@@ -292,7 +292,9 @@ def test_ava_clips_may_start_late_and_multisports_counts_frames(tmp_path: Path) 
     rows = "v1.mp4,0902,0.1,0.2,0.5,0.6,1,0\n"
     assert boxes_of(ava(tmp_path, rows, clock=Clock("seconds", 900)), "v1").keys() == {("0", "1", 50)}
     rows = "v1.mp4,17,0.1,0.2,0.5,0.6,1,0\n"
-    assert boxes_of(ava(tmp_path, rows, clock=Clock("frames", 1)), "v1").keys() == {("0", "1", 16)}
+    counted = ava(tmp_path, rows, clock=Clock("frames", 1))
+    assert boxes_of(counted, "v1").keys() == {("0", "1", 16)}
+    assert (counted.by_time, ava(tmp_path, rows).by_time) == (False, True)
 
 
 def test_ava_of_a_video_without_frame_rate_is_refused(tmp_path: Path) -> None:

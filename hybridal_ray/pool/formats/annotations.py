@@ -89,8 +89,10 @@ class Annotations:
         classes: Class names; a class id is an index into them.
         videos: Each video id once.
         notes: What was left out or taken differently than one would expect, a sentence each.
+        by_time: Whether a label stands at a time, of which only the frame rate of the video makes a frame.
     """
 
     classes: tuple[str, ...]
     videos: Sequence[AnnotatedVideo]
     notes: Sequence[str] = ()
+    by_time: bool = False

@@ -100,7 +100,8 @@ def assemble_pool(
     )
     refuse_to_replace(root, name, annotations.classes, ids, labelled=pool.tubes.num_rows > 0)
     save_pool(pool)
-    return Imported(pool, [*annotations.notes, *_absences(videos, seen), *tables.notes()])
+    unsure = _unsure_times(videos, seen) if annotations.by_time else []
+    return Imported(pool, [*annotations.notes, *_absences(videos, seen), *unsure, *tables.notes()])
 
 
 def _may_have_labels(videos: Sequence[AnnotatedVideo]) -> bool:
@@ -161,6 +162,24 @@ def _absences(videos: Sequence[AnnotatedVideo], seen: Sequence[_Seen]) -> list[s
     for status, how in (("missing", "are not in the folder of videos"), ("unreadable", "cannot be decoded")):
         names = [video.video_id for video, found in zip(videos, seen, strict=True) if found.status == status]
         if names:
-            told = ", ".join(names[:NAMES_TOLD]) + (", …" if len(names) > NAMES_TOLD else "")
-            notes.append(f"{len(names)} of {len(videos)} {what} {how}: {told}")
+            notes.append(f"{len(names)} of {len(videos)} {what} {how}: {_told(names)}")
     return notes
+
+
+def _unsure_times(videos: Sequence[AnnotatedVideo], seen: Sequence[_Seen]) -> list[str]:
+    """One sentence for all videos in which a time does not tell the frame."""
+    names = [
+        video.video_id
+        for video, found in zip(videos, seen, strict=True)
+        if video.labels is not no_labels and found.facts is not None and found.facts.variable_rate
+    ]
+    if not names:
+        return []
+    return [
+        f"{len(names)} of {len(videos)} annotated videos have frames of unequal length: {_told(names)}; their labels, "
+        "which are told by time, were placed by the average frame rate and may lie on other frames than was meant"
+    ]
+
+
+def _told(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMES_TOLD]) + (", …" if len(names) > NAMES_TOLD else "")

@@ -98,16 +98,18 @@ def read_ava(
     classes = [str(number) if names is None else names[number] for number in numbers]
     classes = [f"{name} ({n})" if classes.count(name) > 1 else name for name, n in zip(classes, numbers, strict=True)]
     ids = {number: class_id for class_id, number in enumerate(numbers)}
+    clock = clock or Clock()
     return Annotations(
         tuple(classes),
         [
             AnnotatedVideo(
                 video_id,
                 split_of[video_id],
-                partial(_labels, rows=rows[video_id], ids=ids, video_id=video_id, clock=clock or Clock()),
+                partial(_labels, rows=rows[video_id], ids=ids, video_id=video_id, clock=clock),
             )
             for video_id in sorted(rows)
         ],
+        by_time=clock.unit == "seconds",
     )
 
 

@@ -74,7 +74,7 @@ def read_label_studio(
         )
         for _, task in sorted(tasks.items())
     ]
-    return Annotations(classes, videos, _notes(list(tasks.values())))
+    return Annotations(classes, videos, _notes(list(tasks.values())), by_time=True)
 
 
 def _notes(tasks: Sequence[Task]) -> list[str]:

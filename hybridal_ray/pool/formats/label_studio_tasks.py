@@ -91,7 +91,7 @@ def _task(task: Mapping[str, Any], location: str, number: int) -> Task:
             f"{location}: task {number} holds {found}, expected annotations, as in an export of videos as JSON "
             "(JSON-MIN does not serve)"
         )
-    sets = next((task[key] for key in _ANNOTATIONS if task.get(key)), [])
+    sets: Any = next((task[key] for key in _ANNOTATIONS if task.get(key)), [])
     if not isinstance(sets, list) or not all(isinstance(one, dict) for one in sets):
         raise UserError(f"{location}: annotations is not a list of objects")
     kept = [one for one in sets if not one.get("was_cancelled")]
