@@ -1,4 +1,4 @@
-"""Decoding: frames of a video by their index in decode order, as RGB arrays, rotated as the container asks.
+"""Decoding: frames of a video by their index in decode order, as RGB arrays, shown as the container asks.
 
 Header frame counts, timestamps and key frames lie in real files (J-HMDB's counts are 3 to 8 frames too high), so
 frames are counted by decoding, from the first frame or from a place where a `FrameIndex` has proved by trial that
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import av
 import numpy as np
 import numpy.typing as npt
+from av.sidedata.sidedata import Type as SideData
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from hybridal_ray.pool.containers import ImageFolder, UnreadableVideo, VideoStream, opened
@@ -193,7 +194,8 @@ class RgbConverter:
         scaled = self._swscale.reformat(
             frame, width=width, height=height, format="rgb24", interpolation=INTERPOLATION, threads=1
         )
-        return np.rot90(scaled.to_ndarray(), turns)
+        picture = scaled.to_ndarray()
+        return np.rot90(picture[::-1] if _is_mirrored(frame) else picture, turns)
 
 
 def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
@@ -255,5 +257,14 @@ def _images_at(source: ImageFolder, pending: Sequence[int]) -> Iterator[av.Video
 
 
 def _quarter_turns(frame: av.VideoFrame) -> int:
-    """Counter-clockwise quarter turns that the display matrix of the container asks for."""
+    """Counter-clockwise quarter turns that the display matrix of the container asks for: where it sends the x axis."""
     return round(frame.rotation / 90)
+
+
+def _is_mirrored(frame: av.VideoFrame) -> bool:
+    """Whether the display matrix sends the y axis to the other side of the x axis, as front cameras ask for."""
+    matrix = frame.side_data.get(SideData.DISPLAYMATRIX)
+    if matrix is None:
+        return False
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()  # 16.16 fixed point
+    return bool(a * d < b * c)

@@ -26,7 +26,7 @@ class Inspection:
         facts: Counted by decoding all of it.
         broke_off: Why decoding ended early, the frames before being good; None where it reached the end.
         stated_frames: Frames that the header claims; 0 where it claims none.
-        rotation: Degrees by which the frames were turned, counter-clockwise.
+        rotation: Degrees by which the frames were turned, counter-clockwise; of mirrored ones, after a vertical flip.
         checksum: Of all decoded pixels; equal videos in different containers have the same.
         hashes: Perceptual hashes of five frames, each 64 bits as 16 hexadecimal digits.
     """

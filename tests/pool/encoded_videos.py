@@ -57,8 +57,13 @@ def encode(
 def rotate(path: Path, quarter_turns: int) -> Path:
     """Rewrites the display matrix of an MP4 so that players turn it clockwise by quarter turns."""
     cosine, sine = [(1, 0), (0, 1), (-1, 0), (0, -1)][quarter_turns % 4]
+    return show_by(path, cosine, sine, -sine, cosine)
+
+
+def show_by(path: Path, a: int, b: int, c: int, d: int) -> Path:
+    """Rewrites the display matrix of an MP4: what is at (x, y) is to be shown at (ax + cy, bx + dy)."""
     one = 1 << 16
-    matrix = struct.pack(">9i", cosine * one, sine * one, 0, -sine * one, cosine * one, 0, 0, 0, 1 << 30)
+    matrix = struct.pack(">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
     content = bytearray(path.read_bytes())
     start = content.index(b"tkhd") + 4 + 40  # ISO/IEC 14496-12, 8.3.2: the matrix of a version-0 track header
     content[start : start + len(matrix)] = matrix

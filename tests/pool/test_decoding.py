@@ -1,17 +1,19 @@
 """Oracles: the index that is drawn on each frame; np.rot90; indexing of the whole decoded video."""
 
 import pickle
+from itertools import product
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from encoded_videos import HEIGHT, WIDTH, encode, number_on, rotate
+from encoded_videos import HEIGHT, WIDTH, encode, number_on, rotate, show_by
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hybridal_ray.pool.containers import VideoStream
 from hybridal_ray.pool.decoding import UnreadableVideo, VideoFacts, iter_frames, probe, read_frames, read_video
+from hybridal_ray.pool.frame_index import build_index
 
 NUM_FRAMES = 40
 
@@ -81,6 +83,26 @@ def test_rotation_is_applied_before_scaling(tmp_path: Path, quarter_turns: int) 
     facts = probe(turned)
     assert (facts.height, facts.width) == expected.shape[1:3]
     assert read_video(turned, (20, 10)).shape == (3, 20, 10, 3)
+
+
+@pytest.mark.parametrize("signs", list(product([-1, 1], repeat=2)))
+@pytest.mark.parametrize("transposed", [False, True])
+def test_mirrored_pictures_are_shown_as_the_container_asks(
+    tmp_path: Path, signs: tuple[int, int], transposed: bool
+) -> None:
+    """Oracle: each pixel moved to the place that the display matrix names, for all eight ways to hold a picture."""
+    a, b, c, d = (0, signs[0], signs[1], 0) if transposed else (signs[0], 0, 0, signs[1])
+    plain = read_video(str(encode(tmp_path / "plain.mp4", 30, key_frame_every=14)))
+    shown = str(show_by(encode(tmp_path / "shown.mp4", 30, key_frame_every=14), a, b, c, d))
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    rows, columns = b * x + d * y, a * x + c * y
+    expected = np.zeros((30, *((WIDTH, HEIGHT) if transposed else (HEIGHT, WIDTH)), 3), dtype=np.uint8)
+    expected[:, rows - rows.min(), columns - columns.min()] = plain
+    np.testing.assert_array_equal(read_video(shown), expected)
+    assert (probe(shown).height, probe(shown).width) == expected.shape[1:3]
+    index = build_index(shown)
+    assert index.points
+    np.testing.assert_array_equal(read_frames(shown, [29, 3, 16], index=index), expected[[29, 3, 16]])
 
 
 def test_a_uri_is_read_like_a_path(video: str) -> None:
