@@ -44,6 +44,20 @@ def read_bounded(location: str, max_bytes: int = MAX_BYTES) -> bytes:
     return storage.read_bytes(location)
 
 
+def read_text(location: str, errors: str = "strict") -> str:
+    """The text of such a file, UTF-8 with or without the mark that Windows programs begin it with.
+
+    Args:
+        location: Of the file.
+        errors: What becomes of other bytes, as in `bytes.decode`.
+
+    Raises:
+        UserError: As `read_bounded`.
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    return read_bounded(location).decode("utf-8-sig", errors)
+
+
 def parse_json(location: str) -> Any:
     """Parses a JSON file of bounded size.
 

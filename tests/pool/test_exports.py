@@ -256,6 +256,7 @@ def test_ava_is_in_seconds_and_parts_of_the_picture(tmp_path: Path) -> None:
         (export_label_studio, {"fps": 0.0}, "v: states no frame rate"),
         (export_ava, {"width": 0}, "v: width and height are not known"),
         (export_label_studio, {"width": 0}, "v: width and height are not known"),
+        (export_act, {"height": 0}, "v: width and height are not known"),
         (export_cvat, {"split": "val"}, "no labels in its split 'train'"),
     ],
 )

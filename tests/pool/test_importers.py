@@ -11,7 +11,7 @@ import scipy.io
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.decoding import VideoFacts
-from hybridal_ray.pool.formats.act import read_act
+from hybridal_ray.pool.formats.act import read_act, read_video_order
 from hybridal_ray.pool.formats.annotations import Annotations
 from hybridal_ray.pool.formats.ava import Clock, read_ava
 from hybridal_ray.pool.formats.label_tables import LabelTables
@@ -205,6 +205,9 @@ def test_act_frames_count_from_0_where_one_is_0(tmp_path: Path) -> None:
 def test_act_boxes_fit_videos_coded_again(tmp_path: Path) -> None:
     box = boxes_of(act(tmp_path, ground_truth()), "a/1", VideoFacts(100, 25.0, 640, 120))["0", "sit", 0]
     assert box == [20, 10, 60, 20]
+    for unknown in ((0, 0), (0, 320), (240, 0)):
+        content = ground_truth(resolution=dict.fromkeys(["a/1", "a/2"], unknown))
+        assert boxes_of(act(tmp_path, content), "a/1")["0", "sit", 0] == [10, 20, 30, 40]
 
 
 @pytest.mark.parametrize(
@@ -269,6 +272,21 @@ def test_ava_actions_of_one_person_share_a_tube(tmp_path: Path) -> None:
 def test_ava_frames_are_labelled_where_there_is_a_row(tmp_path: Path) -> None:
     facts = VideoFacts(200, 25.0, 320, 240)
     assert looked_at(ava(tmp_path), "v1", facts) == [25, 50, 75, 100]
+
+
+def test_files_that_begin_with_a_mark_of_their_encoding_say_the_same(tmp_path: Path) -> None:
+    """As programs on Windows save them. Oracle: the same files without the mark."""
+    mark = "\ufeff"
+    plain, marked = ava(tmp_path), ava(tmp_path, mark + ROWS)
+    assert [video.video_id for video in marked.videos] == [video.video_id for video in plain.videos] == ["v1"]
+    (tmp_path / "excluded.csv").write_text(mark + "v1,0002\n")
+    (tmp_path / "map.csv").write_text(mark + "12,stand\n80,talk\n")
+    options = {"excluded": [str(tmp_path / "excluded.csv")], "label_map": str(tmp_path / "map.csv")}
+    assert {frame for _, _, frame in boxes_of(ava(tmp_path, **options), "v1")} == {25, 75}
+    found = ucf(tmp_path, pyannot(), tests=mark + "Diving/v_Diving_g02_c03.avi 6\n")
+    assert {video.video_id for video in found.videos if video.split == "test"} == {"Diving/v_Diving_g02_c03"}
+    (tmp_path / "order.txt").write_text(mark + "a/2.mp4\na/1.mp4\n")
+    assert read_video_order(str(tmp_path / "order.txt")) == ["a/2", "a/1"]
 
 
 def test_ava_excluded_seconds_do_not_count(tmp_path: Path) -> None:

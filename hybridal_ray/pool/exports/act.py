@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hybridal_ray.pool import storage
-from hybridal_ray.pool.exports.exporting import labelled_videos
+from hybridal_ray.pool.exports.exporting import labelled_videos, needs_size
 from hybridal_ray.pool.formats.act import LABELLED_KEY
 from hybridal_ray.pool.tables import Pool
 
@@ -29,7 +29,7 @@ def export_act(pool: Pool, out: str, split: str | None = None) -> int:
         Videos written.
 
     Raises:
-        UserError: There are no labels, or the file cannot be written.
+        UserError: There are no labels, a video states no size, or the file cannot be written.
     """
     content: dict[str, Any] = {
         "labels": list(pool.classes),
@@ -41,6 +41,7 @@ def export_act(pool: Pool, out: str, split: str | None = None) -> int:
         LABELLED_KEY: {},
     }
     for video in labelled_videos(pool, split):
+        needs_size(video)
         name = video.video_id
         content["train_videos" if video.split == "train" else "test_videos"][0].append(name)
         content["nframes"][name] = video.num_frames

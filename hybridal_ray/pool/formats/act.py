@@ -13,7 +13,7 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.pool.decoding import VideoFacts
 from hybridal_ray.pool.formats.annotations import AnnotatedVideo, Annotations, Tube, VideoLabels
 from hybridal_ray.pool.formats.media import without_suffix
-from hybridal_ray.pool.untrusted import read_bounded, unpickle
+from hybridal_ray.pool.untrusted import read_text, unpickle
 
 NEEDED = ("labels", "gttubes", "nframes", "resolution")
 LABELLED_KEY = "labelled_frames"  # of our own export: by video, frames counted as in the tubes
@@ -75,7 +75,7 @@ def read_video_order(location: str, split: int = 1) -> list[str]:
             raise UserError(f"{location}: expected an object with test_videos")
         names = _split_list(content, "test", split, location)
     else:
-        lines = read_bounded(location).decode("utf-8", "replace").splitlines()
+        lines = read_text(location, errors="replace").splitlines()
         names = [without_suffix(line.strip()) for line in lines if line.strip()]
     if not names:
         raise UserError(f"{location}: names no test video")
@@ -122,7 +122,8 @@ def _labels(
     facts: VideoFacts, *, tubes: list[tuple[int, np.ndarray]], first: int, claimed: VideoFacts, looked_at: Any
 ) -> VideoLabels:
     """Boxes are scaled where the video was coded again in another size than the annotated one."""
-    scale = np.array([facts.width / max(1, claimed.width), facts.height / max(1, claimed.height)] * 2)
+    told = claimed.width > 0 and claimed.height > 0  # else boxes are taken to be in pixels of the video
+    scale = np.array([facts.width / claimed.width, facts.height / claimed.height] * 2) if told else np.ones(4)
     made = [
         Tube(str(number), class_id, np.rint(rows[:, 0]).astype(np.int64) - first, rows[:, 1:] * scale)
         for number, (class_id, rows) in enumerate(tubes)

@@ -18,7 +18,7 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.pool.decoding import VideoFacts
 from hybridal_ray.pool.formats.annotations import AnnotatedVideo, Annotations, Tube, VideoLabels
 from hybridal_ray.pool.formats.media import without_suffix
-from hybridal_ray.pool.untrusted import read_bounded
+from hybridal_ray.pool.untrusted import read_text
 
 _QUOTED = r"""(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
 _MAP_ITEM = re.compile(rf"""item\s*\{{((?:{_QUOTED}|[^}}"'])*)\}}""")
@@ -162,7 +162,7 @@ def _pairs(location: str) -> list[tuple[str, float]]:
 def _lines(location: str) -> list[tuple[int, list[str]]]:
     """The rows of a csv file that are not empty, with the number of their line."""
     try:
-        text = read_bounded(location).decode("utf-8")
+        text = read_text(location)
         reader = csv.reader(io.StringIO(text, newline=""))
         return [(reader.line_num, [field.strip() for field in fields]) for fields in reader if any(fields)]
     except (UnicodeDecodeError, csv.Error) as error:
@@ -175,7 +175,7 @@ def read_label_map(location: str) -> dict[int, str]:
     Raises:
         UserError: The file is absent, or names no action.
     """
-    text = read_bounded(location).decode("utf-8", "replace")
+    text = read_text(location, errors="replace")
     names: dict[int, str] = {}
     for item in _MAP_ITEM.findall(text):
         name, number = _MAP_NAME.search(item), _MAP_ID.search(re.sub(_QUOTED, "", item))

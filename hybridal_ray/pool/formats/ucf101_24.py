@@ -16,7 +16,7 @@ from hybridal_ray.errors import UserError
 from hybridal_ray.pool.decoding import VideoFacts
 from hybridal_ray.pool.formats.annotations import AnnotatedVideo, Annotations, Tube, VideoLabels
 from hybridal_ray.pool.formats.media import without_suffix
-from hybridal_ray.pool.untrusted import MAX_ARRAY_BYTES, read_bounded, unpickle
+from hybridal_ray.pool.untrusted import MAX_ARRAY_BYTES, read_bounded, read_text, unpickle
 
 # Boxes are in pixels of this picture, whatever size the videos were coded in again.
 WIDTH, HEIGHT = 320, 240
@@ -131,5 +131,5 @@ def _mat_tube(tube: Any) -> RawTube:
 
 def _read_list(location: str) -> set[str]:
     """Names without their ending; what follows a blank on the line does not count."""
-    lines = read_bounded(location).decode("utf-8", "replace").splitlines()
+    lines = read_text(location, errors="replace").splitlines()
     return {without_suffix(line.split()[0]) for line in lines if line.strip()}
