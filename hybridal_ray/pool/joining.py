@@ -16,7 +16,8 @@ def join_pools(pools: Sequence[Pool], root: str, name: str) -> Pool:
     """Writes a pool of all videos and labels of several; videos stay where they are, in the splits that they have.
 
     Args:
-        pools: Two or more. Classes are the same where they have the same name.
+        pools: Two or more. Classes are the same where they have the same name. Of one that does not tell which frames
+            were looked at, beside one that does, those with a box are told: nobody is known to have seen the others.
         root: Directory or URI of the new pool; its video URIs are absolute.
         name: Of the new pool.
 
@@ -71,10 +72,8 @@ def _with_class_ids(pool: Pool, classes: Sequence[str]) -> pa.Table:
 
 
 def _frames_looked_at(pool: Pool) -> pa.Table:
-    """Those of `Pool.looked_at`; all frames where that says that all were."""
+    """Those of `Pool.looked_at`; those with a box where it has none."""
     if pool.looked_at is not None:
         return pool.looked_at.cast(LABELLED_FRAMES_SCHEMA)
-    counts = pool.videos["num_frames"].to_pylist()
-    frames = np.concatenate([np.arange(count, dtype=np.int32) for count in counts] or [np.zeros(0, np.int32)])
-    ids = np.repeat(np.array(pool.videos["video_id"].to_pylist(), dtype=object), counts)
-    return pa.table([pa.array(ids, pa.string()), pa.array(frames)], schema=LABELLED_FRAMES_SCHEMA)
+    with_box = pool.tubes.select(["video_id", "frame"]).group_by(["video_id", "frame"], use_threads=False).aggregate([])
+    return with_box.cast(LABELLED_FRAMES_SCHEMA)

@@ -5,7 +5,9 @@ A pool is a directory or URI that holds ``pool.json``, ``videos.parquet`` and ``
 several things at once has a row for each of them, alike but for the class.
 
 Where ``pool.json`` says ``"labelled_frames": true``, ``labelled_frames.parquet`` names the frames that somebody
-looked at, those without any actor among them. Without it, the frames that have a box are the labelled ones.
+looked at, those without any actor among them. Without it, the frames that have a box are the labelled ones; of the
+others a pool does not say whether anybody saw them, so that nothing is learned from them. Who measures against such a
+pool, or asks it for answers, takes its tubes for the whole truth all the same.
 """
 
 from collections.abc import Sequence
@@ -91,7 +93,7 @@ class Pool:
         videos: Table of `VIDEOS_SCHEMA`, one row a video.
         tubes: Table of `TUBES_SCHEMA`, one row a box.
         looked_at: Table of `LABELLED_FRAMES_SCHEMA`, one row a frame that somebody labelled, possibly without any
-            actor; None where only the frames with a box are known to be labelled.
+            actor; None where the pool does not tell, and only the frames with a box are known to be labelled.
     """
 
     root: str
@@ -129,7 +131,7 @@ class Pool:
         return self.tubes.filter(pc.is_in(self.tubes["video_id"], pa.array(list(video_ids), pa.string())))
 
     def labelled_frames_of(self, video_ids: Sequence[str]) -> dict[str, list[int]] | None:
-        """The frames of each of the given videos that were looked at, ascending; None where all frames were."""
+        """The frames of each of the given videos that were looked at, ascending; None where the pool does not tell."""
         if self.looked_at is None:
             return None
         frames: dict[str, list[int]] = {video_id: [] for video_id in video_ids}

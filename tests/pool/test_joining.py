@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool.joining import join_pools
+from hybridal_ray.pool.ledger import labels_of_tubes
 from hybridal_ray.pool.tables import LABELLED_FRAMES_SCHEMA, TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, load_pool
 
 CLASSES = ("wave", "kick", "bow")
@@ -50,11 +51,29 @@ def test_videos_labels_and_splits_of_both(tmp_path: Path) -> None:
         ("c", "bow"),
         ("d", "bow"),
     ]
-    # All frames of the pool that says so by saying nothing; none of the one that nobody looked at.
-    assert both.labelled_frames_of("abcd") == {"a": [], "b": [], "c": [0, 1, 2], "d": [0, 1, 2]}
+    # Of the pool that does not tell, those with a box; none of the one that nobody looked at.
+    assert both.labelled_frames_of("abcd") == {"a": [], "b": [], "c": [0], "d": [0]}
 
 
-def test_where_all_frames_are_looked_at_they_are_in_both(tmp_path: Path) -> None:
+@pytest.mark.parametrize("looked_at", [[], [("a", 0), ("b", 2)], None])
+def test_no_label_is_lost_or_made_up(tmp_path: Path, looked_at: list[tuple[str, int]] | None) -> None:
+    """Oracle: the labels of each pool by itself, in which an actor does two things on one frame."""
+    first = pool_of("/first", "ab", "train", ("wave", "kick"), "wave" if looked_at != [] else "", looked_at)
+    twice = TESTED.tubes.set_column(2, TUBES_SCHEMA.field(2), pa.array([0, 0], pa.int32()))
+    second = replace(TESTED, tubes=pa.concat_tables([TESTED.tubes, twice]))
+    joined = join_pools([first, second], str(tmp_path / "both"), "both")
+
+    def labels(pool: Pool) -> list[tuple]:
+        made = labels_of_tubes(pool.tubes_of("abcd"), pool.empty_frames_of("abcd")).to_pylist()
+        return [
+            (row["video_id"], row["frame"], sorted(pool.classes[box["class_id"]] for box in row["boxes"]))
+            for row in made
+        ]
+
+    assert labels(joined) == labels(first) + labels(second)
+
+
+def test_where_no_pool_tells_what_was_looked_at_both_do_not(tmp_path: Path) -> None:
     other = pool_of("/other", "ef", "train", ("bow",), "bow", None)
     assert join_pools([TESTED, other], str(tmp_path), "both").looked_at is None
 
