@@ -7,6 +7,7 @@ import typer
 
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
+from hybridal_ray.pool.exports.exporting import Exported
 from hybridal_ray.pool.table_checks import check_split
 from hybridal_ray.pool.tables import Pool, load_pool
 
@@ -56,7 +57,7 @@ def _one_file(pool: Pool, out: str, split: str | None) -> list[str]:
 
 
 def _write(
-    exporter: Callable[[Pool, str, str | None], int],
+    exporter: Callable[[Pool, str, str | None], Exported],
     files: Callable[[Pool, str, str | None], list[str]],
     root: str,
     out: str,
@@ -70,5 +71,9 @@ def _write(
     there = [] if replace else [file for file in files(pool, out, split) if storage.exists(file)]
     if there:
         raise UserError(f"{there[0]}: is there already, expected a new file, or --replace")
-    videos = exporter(pool, out, split)
-    print(f"{out}: the labels of {videos} videos")
+    done = exporter(pool, out, split)
+    print(f"{out}: the labels of {done.videos} videos")
+    if done.masks_left_out:
+        print(
+            f"note: {done.masks_left_out} masks were left out, for which the format has no place; their boxes are in it"
+        )

@@ -75,6 +75,18 @@ def test_labels_go_in_and_out_in_every_format(hybridal, videos: Path, tmp_path: 
         assert pool.tubes["frame"] == first.tubes["frame"]
 
 
+def test_an_export_tells_of_masks_that_it_leaves_out(hybridal, videos: Path, tmp_path: Path) -> None:
+    labels = write_cvat(tmp_path)
+    mask = '<mask frame="6" outside="0" keyframe="1" rle="0, 6" left="9" top="5" width="3" height="2"/>'
+    labels.write_text(labels.read_text().replace("</track>", f"{mask}</track>"))
+    assert hybridal("ingest", "cvat", "--annotations", labels, "--videos", videos, "--out", tmp_path / "pool")[0] == 0
+    for name, notes in (("cvat", ""), ("act", "note: 1 masks were left out, for which the format has no place; ")):
+        out = tmp_path / name
+        told = hybridal("export", name, tmp_path / "pool", "--out", out)[1]
+        assert told.startswith(f"{out}: the labels of 1 videos\n{notes}")
+        assert told.count("\n") == 1 + bool(notes)
+
+
 @pytest.mark.parametrize(
     ("name", "out", "there"),
     [

@@ -17,6 +17,7 @@ from hybridal_ray.pool.decoding import VideoFacts
 from hybridal_ray.pool.exports.act import export_act
 from hybridal_ray.pool.exports.ava import MAP_SUFFIX, export_ava
 from hybridal_ray.pool.exports.cvat import export_cvat
+from hybridal_ray.pool.exports.exporting import Exported
 from hybridal_ray.pool.exports.label_studio import export_label_studio
 from hybridal_ray.pool.formats.act import read_act
 from hybridal_ray.pool.formats.annotations import Annotations
@@ -150,7 +151,7 @@ def read_folder(location: str) -> Annotations:
 @given(pool=pools())
 def test_cvat_holds_boxes_tubes_and_labelled_frames(tmp_path_factory: pytest.TempPathFactory, pool: Pool) -> None:
     out = folder(tmp_path_factory, "xml")
-    assert export_cvat(pool, out) == len(pool.videos)
+    assert export_cvat(pool, out) == Exported(len(pool.videos), 0)
     found, expected = given_back(read_folder(out)), held(pool)
     assert found == expected
 
@@ -161,6 +162,21 @@ def test_cvat_holds_masks(tmp_path_factory: pytest.TempPathFactory, pool: Pool) 
     out = folder(tmp_path_factory, "xml")
     export_cvat(pool, out)
     assert given_back(read_folder(out)) == held(pool)
+
+
+@pytest.mark.parametrize(
+    ("export", "left_out"), [(export_cvat, 1), (export_label_studio, 3), (export_act, 3), (export_ava, 3)]
+)
+def test_masks_that_are_left_out_are_counted(tmp_path: Path, export: Callable, left_out: int) -> None:
+    """Of three masks one has a box that is not the one around it, which CVAT cannot hold; the others hold none."""
+    pool = small_pool()
+    pixels = np.zeros((HEIGHT, WIDTH), dtype=bool)
+    pixels[5:25, 4:14] = True
+    masks = [encode_mask(pixels), encode_mask(pixels), encode_mask(np.roll(pixels, 1, axis=0))]
+    tubes = pool.tubes.set_column(8, TUBES_SCHEMA.field(8), pa.array(masks, pa.string()))
+    masked = Pool("pool", "made", CLASSES, pool.videos, tubes)
+    assert export(masked, str(tmp_path / "out"), None) == Exported(1, left_out)
+    assert export(pool, str(tmp_path / "out"), None) == Exported(1, 0)
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,6 +1,7 @@
 """Importers of annotation tools. Oracles: positions worked out by hand, and those that the tools wrote down."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -102,7 +103,40 @@ def test_cvat_masks_are_read_row_by_row(tmp_path: Path) -> None:
     expected[5, 5:7] = True
     assert tube.masks[0] is not None
     np.testing.assert_array_equal(decode_mask(tube.masks[0], 50, 100), expected)
-    assert tube.boxes.tolist() == [[4, 5, 7, 7]]
+    assert tube.boxes.tolist() == [[5, 5, 7, 6]]
+
+
+def test_cvat_masks_hold_until_the_next_and_their_boxes_with_them(tmp_path: Path) -> None:
+    mask = '<mask frame="{}" outside="0" rle="0, 100" left="{}" top="{}" width="10" height="10"/>'
+    found = cvat(tmp_path, f'<track label="run">{mask.format(0, 0, 0)}{mask.format(20, 40, 30)}{box(25, 3)}</track>')
+    (tube,) = found.videos[0].labels(FACTS).tubes
+    held = {
+        frame: (counts, edges)
+        for frame, counts, edges in zip(tube.frames, tube.masks, tube.boxes.tolist(), strict=True)
+    }
+    for frames, left, top in ((range(20), 0, 0), (range(20, 25), 40, 30)):
+        expected = np.zeros((50, 100), dtype=bool)
+        expected[top : top + 10, left : left + 10] = True
+        for frame in frames:
+            counts, edges = held[frame]
+            assert counts is not None
+            np.testing.assert_array_equal(decode_mask(counts, 50, 100), expected)
+            assert edges == [left, top, left + 10, top + 10]
+    assert held[27] == (None, [3, 1, 13, 11])
+
+
+def test_cvat_masks_are_kept_as_runs_until_their_video_is_placed(tmp_path: Path) -> None:
+    """Of a file of 60 KB, whose masks have 120 MB of pixels. Oracle: what Python allocates at most."""
+    mask = '<mask frame="{}" outside="0" rle="0, 240000" left="0" top="0" width="400" height="600"/>'
+    tracks = f'<track label="run">{"".join(mask.format(frame) for frame in range(500))}</track>'
+    tracemalloc.start()
+    found = cvat(
+        tmp_path, tracks, "<size>500</size><original_size><width>400</width><height>600</height></original_size>"
+    )
+    found.videos[0].labels(VideoFacts(500, 25.0, 400, 600))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 20e6
 
 
 def test_cvat_boxes_fit_videos_coded_again(tmp_path: Path) -> None:
@@ -127,7 +161,10 @@ def test_cvat_masks_fit_videos_coded_again(tmp_path: Path, size: tuple[int, int]
     assert tube.masks[0] is not None
     rows = ((np.arange(50) + 0.5) * height / 50).astype(int)
     columns = ((np.arange(100) + 0.5) * width / 100).astype(int)
-    np.testing.assert_array_equal(decode_mask(tube.masks[0], 50, 100), pixels[rows][:, columns])
+    expected = pixels[rows][:, columns]
+    np.testing.assert_array_equal(decode_mask(tube.masks[0], 50, 100), expected)
+    ys, xs = np.nonzero(expected)
+    assert tube.boxes.tolist() == [[xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]]
 
 
 def test_cvat_a_project_of_several_tasks_is_refused(tmp_path: Path) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from hybridal_ray.pool import storage
-from hybridal_ray.pool.exports.exporting import labelled_videos, needs_size
+from hybridal_ray.pool.exports.exporting import Exported, labelled_videos, needs_size
 from hybridal_ray.pool.formats.act import LABELLED_KEY
 from hybridal_ray.pool.tables import Pool
 
 FIRST_FRAME = 1
 
 
-def export_act(pool: Pool, out: str, split: str | None = None) -> int:
+def export_act(pool: Pool, out: str, split: str | None = None) -> Exported:
     """Writes one pickle: tubes by class, frames from 1, one split; ``val`` videos are listed with the test videos.
 
     The format knows no names of tubes, no masks and no multi-label tubes: an actor that does two things is two tubes.
@@ -26,7 +26,7 @@ def export_act(pool: Pool, out: str, split: str | None = None) -> int:
         split: Only of these videos; None for all.
 
     Returns:
-        Videos written.
+        What was written, which is no mask.
 
     Raises:
         UserError: There are no labels, a video states no size, or the file cannot be written.
@@ -40,8 +40,10 @@ def export_act(pool: Pool, out: str, split: str | None = None) -> int:
         "gttubes": {},
         LABELLED_KEY: {},
     }
+    masks = 0
     for video in labelled_videos(pool, split):
         needs_size(video)
+        masks += video.num_masks
         name = video.video_id
         content["train_videos" if video.split == "train" else "test_videos"][0].append(name)
         content["nframes"][name] = video.num_frames
@@ -53,4 +55,4 @@ def export_act(pool: Pool, out: str, split: str | None = None) -> int:
         content["gttubes"][name] = dict(by_class)
         content[LABELLED_KEY][name] = video.labelled + FIRST_FRAME
     storage.write_bytes(out, pickle.dumps(content, protocol=2))
-    return len(content["gttubes"])
+    return Exported(len(content["gttubes"]), masks)

@@ -4,13 +4,13 @@ import csv
 import io
 
 from hybridal_ray.pool import storage
-from hybridal_ray.pool.exports.exporting import labelled_videos, needs_rate, needs_size
+from hybridal_ray.pool.exports.exporting import Exported, labelled_videos, needs_rate, needs_size
 from hybridal_ray.pool.tables import Pool
 
 MAP_SUFFIX = ".label_map.pbtxt"
 
 
-def export_ava(pool: Pool, out: str, split: str | None = None) -> int:
+def export_ava(pool: Pool, out: str, split: str | None = None) -> Exported:
     """Writes a csv file, and the names of the actions beside it (``<out>.label_map.pbtxt``).
 
     Action ids are class ids plus 1. A labelled frame without an actor is a row of video and second alone. The format
@@ -22,17 +22,18 @@ def export_ava(pool: Pool, out: str, split: str | None = None) -> int:
         split: Only of these videos; None for all.
 
     Returns:
-        Videos written.
+        What was written, which is no mask.
 
     Raises:
         UserError: There are no labels, or a video states no frame rate or size.
     """
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
-    num_videos = 0
+    num_videos, masks = 0, 0
     for video in labelled_videos(pool, split):
         needs_rate(video)
         needs_size(video)
+        masks += video.num_masks
         num_videos += 1
         scale = (video.width, video.height, video.width, video.height)
         with_box = [frame for tube in video.tubes for frame in tube.frames.tolist()]
@@ -46,7 +47,7 @@ def export_ava(pool: Pool, out: str, split: str | None = None) -> int:
     names = "".join(f'item {{\n  name: "{name}"\n  id: {number}\n}}\n' for number, name in enumerate(quoted, 1))
     storage.write_bytes(out, lines.getvalue().encode())
     storage.write_bytes(out + MAP_SUFFIX, names.encode())
-    return num_videos
+    return Exported(num_videos, masks)
 
 
 def files_of_ava(pool: Pool, out: str, split: str | None = None) -> list[str]:

@@ -7,14 +7,14 @@ from xml.etree.ElementTree import Element, SubElement
 import numpy as np
 
 from hybridal_ray.pool import storage
-from hybridal_ray.pool.exports.exporting import LabelledVideo, labelled_videos, target
+from hybridal_ray.pool.exports.exporting import Exported, LabelledVideo, labelled_videos, target
 from hybridal_ray.pool.formats.annotations import Tube
 from hybridal_ray.pool.formats.frame_ranges import KEY, as_text
 from hybridal_ray.pool.masks import box_of_mask, decode_mask
 from hybridal_ray.pool.tables import Pool
 
 
-def export_cvat(pool: Pool, out: str, split: str | None = None) -> int:
+def export_cvat(pool: Pool, out: str, split: str | None = None) -> Exported:
     """Writes a folder of XML files, ``<video_id>.xml``.
 
     Every box is a keyframe and every gap begins with ``outside``, so that CVAT, which interpolates between keyframes,
@@ -28,16 +28,18 @@ def export_cvat(pool: Pool, out: str, split: str | None = None) -> int:
         split: Only of these videos; None for all.
 
     Returns:
-        Videos written.
+        What was written.
 
     Raises:
         UserError: There are no labels, or the folder cannot be written to.
     """
-    num_videos = 0
+    num_videos, left_out = 0, 0
     for video in labelled_videos(pool, split):
-        storage.write_bytes(target(out, video.video_id, ".xml"), tracks_xml(video, pool.classes))
+        root = _annotations(video, pool.classes, video.video_id)
+        storage.write_bytes(target(out, video.video_id, ".xml"), _xml(root))
         num_videos += 1
-    return num_videos
+        left_out += video.num_masks - sum(shape.get("outside") == "0" for shape in root.iter("mask"))
+    return Exported(num_videos, left_out)
 
 
 def files_of_cvat(pool: Pool, out: str, split: str | None = None) -> list[str]:
@@ -53,11 +55,19 @@ def tracks_xml(video: LabelledVideo, classes: Sequence[str], task: str | None = 
         classes: Class names.
         task: Its name; None is the id of the video.
     """
+    return _xml(_annotations(video, classes, video.video_id if task is None else task))
+
+
+def _annotations(video: LabelledVideo, classes: Sequence[str], task: str) -> Element:
     root = Element("annotations")
     SubElement(root, "version").text = "1.1"
-    _describe(SubElement(root, "meta"), video, classes, video.video_id if task is None else task)
+    _describe(SubElement(root, "meta"), video, classes, task)
     for number, tube in enumerate(video.tubes):
         _write_track(root, number, tube, video, classes[tube.class_id])
+    return root
+
+
+def _xml(root: Element) -> bytes:
     ElementTree.indent(root)
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 

@@ -15,6 +15,19 @@ from hybridal_ray.pool.untrusted import inner_path
 
 
 @dataclass(frozen=True)
+class Exported:
+    """What an export wrote.
+
+    Attributes:
+        videos: With their labels.
+        masks_left_out: Boxes whose mask stayed behind.
+    """
+
+    videos: int
+    masks_left_out: int
+
+
+@dataclass(frozen=True)
 class LabelledVideo:
     """A video with its labels.
 
@@ -47,6 +60,11 @@ class LabelledVideo:
         base = self.uri.rstrip("/").rpartition("/")[2]
         dot = base.rfind(".")
         return self.video_id + (base[dot:] if dot > 0 and not self.video_id.endswith(base[dot:]) else "")
+
+    @property
+    def num_masks(self) -> int:
+        """Boxes that have a mask."""
+        return sum(mask is not None for tube in self.tubes for mask in tube.masks)
 
     @property
     def labelled(self) -> FrameNumbers:

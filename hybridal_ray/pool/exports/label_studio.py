@@ -3,14 +3,14 @@
 from typing import Any
 
 from hybridal_ray.pool import storage
-from hybridal_ray.pool.exports.exporting import LabelledVideo, labelled_videos, needs_rate, needs_size
+from hybridal_ray.pool.exports.exporting import Exported, LabelledVideo, labelled_videos, needs_rate, needs_size
 from hybridal_ray.pool.formats.annotations import Tube
 from hybridal_ray.pool.formats.frame_ranges import KEY, as_text
 from hybridal_ray.pool.formats.label_studio_tasks import CLASSES
 from hybridal_ray.pool.tables import Pool
 
 
-def export_label_studio(pool: Pool, out: str, split: str | None = None) -> int:
+def export_label_studio(pool: Pool, out: str, split: str | None = None) -> Exported:
     """Writes one JSON file.
 
     Every box is a keyframe, on the video's own frame rate: set ``frameRate="…"`` of the ``Video`` tag to it. The last
@@ -24,15 +24,16 @@ def export_label_studio(pool: Pool, out: str, split: str | None = None) -> int:
         split: Only of these videos; None for all.
 
     Returns:
-        Videos written.
+        What was written, which is no mask.
 
     Raises:
         UserError: There are no labels, or a video states no frame rate or size.
     """
-    tasks = []
+    tasks, masks = [], 0
     for video in labelled_videos(pool, split):
         needs_rate(video)
         needs_size(video)
+        masks += video.num_masks
         regions = [_region(video, number, tube, pool.classes[tube.class_id]) for number, tube in enumerate(video.tubes)]
         data = {
             "video": video.uri,
@@ -42,7 +43,7 @@ def export_label_studio(pool: Pool, out: str, split: str | None = None) -> int:
         }
         tasks.append({"data": data, "annotations": [{"result": regions}]})
     storage.write_json(out, tasks)
-    return len(tasks)
+    return Exported(len(tasks), masks)
 
 
 def _region(video: LabelledVideo, number: int, tube: Tube, label: str) -> dict[str, Any]:

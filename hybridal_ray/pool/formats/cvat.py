@@ -20,7 +20,6 @@ from hybridal_ray.pool.formats.cvat_shapes import Shape, read_shapes
 from hybridal_ray.pool.formats.frame_ranges import KEY, from_text
 from hybridal_ray.pool.formats.keyframes import Keyframes
 from hybridal_ray.pool.formats.media import without_suffix
-from hybridal_ray.pool.masks import encode_mask
 from hybridal_ray.pool.table_checks import check_split
 from hybridal_ray.pool.untrusted import inner_path, parse_xml, parse_xml_content
 from hybridal_ray.registry import nearest
@@ -178,12 +177,12 @@ def _labels(
     for track in task.tracks:
         keys = _keyframes(track, task.step, interpolate)
         frames, boxes, last = keys.on(grid)
-        masks = _masks(track, last, picture, facts)
+        masks, boxes = _with_masks(track, last, boxes * scale, picture, facts)
         of_class = np.array([classes.index(_class_of(track, track.shapes[key], class_attribute)) for key in last])
         for class_id in np.unique(of_class).tolist():
             rows = np.flatnonzero(of_class == class_id)
             chosen = [masks[row] for row in rows] if any(masks) else ()
-            tubes.append(Tube(track.tube_id, class_id, frames[rows], boxes[rows] * scale, chosen, track.actor))
+            tubes.append(Tube(track.tube_id, class_id, frames[rows], boxes[rows], chosen, track.actor))
     return VideoLabels(tubes, grid if task.looked_at is None else task.looked_at)
 
 
@@ -199,28 +198,21 @@ def _keyframes(track: _Track, step: int, interpolate: str) -> Keyframes:
     return Keyframes(frames, boxes, shown, shown_after)
 
 
-def _masks(track: _Track, keys: np.ndarray, picture: tuple[int, int], facts: VideoFacts) -> list[str | None]:
-    """The mask of the keyframe, which holds until the next."""
-    counts: dict[int, str | None] = {}
+def _with_masks(
+    track: _Track, keys: np.ndarray, boxes: np.ndarray, picture: tuple[int, int], facts: VideoFacts
+) -> tuple[list[str | None], np.ndarray]:
+    """The mask of the keyframe, which holds until the next, and boxes (N, 4): where there is a mask, the one around it.
+
+    Edges of its crop that were scaled or interpolated are those of another shape.
+    """
+    boxes = boxes.copy()
+    counts: list[str | None] = [None] * len(keys)
     for key in np.unique(keys).tolist():
         mask = track.shapes[key].mask
-        counts[key] = None if mask is None else _placed(mask, picture, facts)
-    return [counts[key] for key in keys.tolist()]
-
-
-def _placed(mask: tuple[int, int, np.ndarray], picture: tuple[int, int], facts: VideoFacts) -> str | None:
-    """A mask of the task's picture (width, height) on the video's, by the nearest pixel; None where nothing is left."""
-    left, top, pixels = mask
-    height, width = pixels.shape
-    if left < 0 or top < 0 or left + width > picture[0] or top + height > picture[1]:
-        return None
-    # Of the middle of each pixel of the video, the place in the mask.
-    columns = ((np.arange(facts.width) + 0.5) * picture[0] / facts.width).astype(np.int64) - left
-    rows = ((np.arange(facts.height) + 0.5) * picture[1] / facts.height).astype(np.int64) - top
-    across, down = (columns >= 0) & (columns < width), (rows >= 0) & (rows < height)
-    whole = np.zeros((facts.height, facts.width), dtype=bool)
-    whole[np.ix_(down, across)] = pixels[np.ix_(rows[down], columns[across])]
-    return encode_mask(whole) if whole.any() else None
+        placed = None if mask is None else mask.on_video(picture, facts)
+        for row in np.flatnonzero(keys == key).tolist() if placed is not None else []:
+            counts[row], boxes[row] = placed
+    return counts, boxes
 
 
 def _read_task(root: Element, location: str) -> _Task:
