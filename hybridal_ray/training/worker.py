@@ -115,11 +115,8 @@ def _epoch(task: TrainingTask, session: Session, sources: _Sources, learner: Lea
         rate = learning_rate(task.optimiser, step)
         for name, term in learner.step(parts, rate, step / (length * task.optimiser.epochs)).items():
             sums[name] = sums.get(name, 0.0) + term / length
-    if learner.skipped - skipped == length and not bool(sums["loss"].isfinite()):
-        raise UserError(
-            f"training: not one gradient of epoch {epoch} was finite; expected a training.learning_rate below "
-            f"{task.optimiser.learning_rate:g}, or training.precision=float32"
-        )
+    if learner.skipped - skipped == length:
+        _refuse_divergence(learner, epoch, sums["loss"])
     metrics = {"epoch": float(epoch), **_means_over_workers(sums, session), "learning_rate": rate}
     trained = time.perf_counter() - started
     metrics |= {
@@ -141,6 +138,16 @@ def _epoch(task: TrainingTask, session: Session, sources: _Sources, learner: Lea
     state = {**learner.state(), "epoch": epoch + 1, "history": [*state["history"], metrics], "best": best}
     session.epoch_done(metrics, state)
     return state
+
+
+def _refuse_divergence(learner: Learner, epoch: int, loss: Tensor) -> None:
+    """Ends a training that took no step in an epoch; in float16 it may still be looking for the scale of its loss."""
+    if learner.scaler.is_enabled() and bool(loss.isfinite()):
+        return
+    raise UserError(
+        f"training: not one gradient of epoch {epoch} was finite; expected a training.learning_rate below "
+        f"{learner.task.optimiser.learning_rate:g}, or training.precision=float32"
+    )
 
 
 def _ended_by_validation(task: TrainingTask, state: State) -> bool:

@@ -188,6 +188,42 @@ def test_a_training_that_has_diverged_is_told(task: TrainingTask, monkeypatch: p
     assert session.states == []
 
 
+def without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every gradient is NaN from now on, while every loss is a number."""
+
+    class Broken(torch.autograd.Function):
+        @staticmethod
+        def forward(context: torch.autograd.function.FunctionCtx, logits: torch.Tensor) -> torch.Tensor:
+            return logits.clone()
+
+        @staticmethod
+        def backward(context: torch.autograd.function.FunctionCtx, gradient: torch.Tensor) -> torch.Tensor:
+            return gradient * float("nan")
+
+    true = objective.weighted_bce
+    monkeypatch.setattr(objective, "weighted_bce", lambda logits, *rest: true(Broken.apply(logits), *rest))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_training_that_takes_no_step_is_told_though_its_loss_is_a_number(
+    task: TrainingTask, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    without_gradients(monkeypatch)
+    broken = dataclasses.replace(task, optimiser=dataclasses.replace(OPTIMISER, precision=precision))
+    with pytest.raises(UserError, match=r"^training: not one gradient of epoch 0 was finite"):
+        train(broken, session := MemorySession())
+    assert session.states == []
+
+
+def test_in_float16_an_epoch_may_pass_in_search_of_the_scale(
+    task: TrainingTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_gradients(monkeypatch)
+    short = dataclasses.replace(OPTIMISER, epochs=1, precision="float16")
+    train(dataclasses.replace(task, optimiser=short), session := MemorySession())
+    assert session.metrics[0]["skipped_steps"] == 6
+
+
 def test_with_every_option_too_going_on_gives_the_same_bits(validated: TrainingTask) -> None:
     whole = MemorySession()
     expected = train(validated, whole)
