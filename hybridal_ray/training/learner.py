@@ -17,7 +17,13 @@ from hybridal_ray.training.losses.actor_class import clip_classes
 from hybridal_ray.training.losses.deep_clustering import update_centres
 from hybridal_ray.training.memory import telling_what_to_lower
 from hybridal_ray.training.objective import batch_loss
-from hybridal_ray.training.optimisation import arithmetic, average_weights, build_optimiser, channels_last
+from hybridal_ray.training.optimisation import (
+    arithmetic,
+    average_weights,
+    build_optimiser,
+    channels_last,
+    true_gradients,
+)
 from hybridal_ray.training.task import Session, State, TrainingTask
 
 
@@ -95,7 +101,8 @@ class Learner:
             last = index == len(batches) - 1
             with self._gradients_kept_here(not last), telling_what_to_lower(self.device, self.task.spec, len(batch)):
                 terms, of_batch = self._forward(batch.to(self.device), progress)
-                self.scaler.scale(terms["loss"] / len(batches)).backward()
+                with true_gradients(self.detector, self.precision, self.device):
+                    self.scaler.scale(terms["loss"] / len(batches)).backward()
             latents.append(of_batch)
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + term.detach().double() / len(batches)

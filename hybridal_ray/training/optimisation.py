@@ -1,7 +1,9 @@
 """Optimiser, learning rate, precision and memory layout of a training."""
 
 import math
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +39,28 @@ def arithmetic(precision: str, device: torch.device) -> torch.dtype:
     if device.type != "cuda":
         return torch.float32
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+@contextmanager
+def true_gradients(detector: nn.Module, precision: torch.dtype, device: torch.device) -> Iterator[None]:
+    """Surrounds a backward pass, and keeps oneDNN out of it where its gradients are wrong.
+
+    In bfloat16 its gradient of the weights of a three-dimensional convolution over few frames holds memory that was
+    never written. The forward pass is right, and so are two-dimensional and transposed convolutions.
+
+    Args:
+        detector: That is trained.
+        precision: From `arithmetic`.
+        device: Of the detector.
+    """
+    concerned = device.type == "cpu" and precision is torch.bfloat16
+    if not (concerned and any(isinstance(module, nn.Conv3d) for module in detector.modules())):
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="TF32 acceleration on top of oneDNN")  # of Intel's GPUs
+        with torch.backends.mkldnn.flags(enabled=False):
+            yield
 
 
 def average_weights(detector: nn.Module, decay: float) -> AveragedModel:

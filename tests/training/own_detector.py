@@ -18,3 +18,12 @@ class OneClassDetector(nn.Module):
         features = self.body(clips)
         latent = features.mean(dim=(2, 3, 4))
         return DetectorOutput(self.mask(features)[:, 0], self.classes(latent), latent)
+
+
+class DeepDetector(OneClassDetector):
+    """The same with more convolutions, and without dropout."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        layers = [nn.Conv3d(before, after, 3, padding=1) for before, after in ((3, 8), (8, 16), (16, 8))]
+        self.body = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2], nn.ReLU())

@@ -99,6 +99,17 @@ def test_faster_arithmetic_gives_nearly_the_same_step(task: TrainingTask, option
     assert losses[1] == pytest.approx(losses[0], rel=2e-2)
 
 
+def test_convolutions_in_time_learn_the_same_in_bfloat16(task: TrainingTask) -> None:
+    spec = dataclasses.replace(SPEC, name="own_detector:DeepDetector", clip_frames=2, options={})
+    deep = dataclasses.replace(task, spec=spec)
+    plain, fast = learner_of(deep, clip_norm=1e9), learner_of(deep, precision="bfloat16", clip_norm=1e9)
+    for learner in (plain, fast):
+        learner.step([batch_of(deep, FOUR)], rate=1e-9, progress=0.0)
+    assert fast.skipped == 0
+    for one, other in zip(plain.detector.parameters(), fast.detector.parameters(), strict=True):
+        assert (one.grad - other.grad).norm() < 0.05 * one.grad.norm()
+
+
 def test_a_step_whose_gradient_is_not_finite_is_left_out(task: TrainingTask) -> None:
     learner, batch = learner_of(task), batch_of(task, FOUR)
     before = copy.deepcopy(learner.detector.state_dict())

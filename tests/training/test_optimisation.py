@@ -1,4 +1,4 @@
-"""Oracles: rates worked out by hand; Adam's first steps by its equations; the average as a plain loop."""
+"""Oracles: rates worked out by hand; Adam's first steps by its equations; the average as a plain loop; float32."""
 
 import dataclasses
 import math
@@ -13,6 +13,7 @@ from hybridal_ray.training.optimisation import (
     build_optimiser,
     channels_last,
     learning_rate,
+    true_gradients,
 )
 from hybridal_ray.training.settings import OptimiserSettings
 
@@ -92,3 +93,29 @@ def test_a_cpu_computes_in_float32_unless_told_otherwise() -> None:
         torch.bfloat16,
         torch.float16,
     ]
+
+
+@pytest.mark.parametrize(("before", "after"), [(8, 16), (16, 32)])
+def test_weights_of_convolutions_in_time_have_nearly_the_gradient_of_float32(before: int, after: int) -> None:
+    torch.manual_seed(0)
+    layer, clips = nn.Conv3d(before, after, 3, padding=1), torch.randn(2, before, 2, 8, 8)
+    outwards = torch.randn(2, after, 2, 8, 8)
+    layer(clips).backward(outwards)
+    expected = layer.weight.grad
+    for _ in range(3):
+        layer.weight.grad = None
+        _ = [torch.full((2**16,), float("nan")) for _ in range(3)]  # for what reads memory that it never wrote
+        del _
+        with torch.autocast("cpu", torch.bfloat16):
+            output = layer(clips)
+        with true_gradients(layer, torch.bfloat16, torch.device("cpu")):
+            output.backward(outwards.to(output.dtype))
+        assert (layer.weight.grad - expected).norm() < 0.02 * expected.norm()
+    assert torch._C._get_mkldnn_enabled()
+
+
+def test_other_detectors_are_left_to_the_fast_library() -> None:
+    in_time, flat, cpu = nn.Conv3d(1, 1, 3), nn.Conv2d(1, 1, 3), torch.device("cpu")
+    for detector, precision in ((in_time, torch.float32), (flat, torch.bfloat16)):
+        with true_gradients(detector, precision, cpu):
+            assert torch._C._get_mkldnn_enabled()
