@@ -9,6 +9,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
+from hybridal_ray.chunk_plan import seconds_allowed
 from hybridal_ray.chunks import ChunkWorker, Progress, Row, read_parts
 from hybridal_ray.dispatch import ActorPlan, run_over_videos
 from hybridal_ray.pool import storage
@@ -68,7 +69,8 @@ class _Worker:
     """Looks at videos; in a process of its own where `isolated`, so that a crash of the decoder costs one video."""
 
     def __init__(self, seconds: float, isolated: bool) -> None:
-        self._decoder = DecoderProcess(seconds) if isolated else None
+        self._seconds = seconds
+        self._decoder = DecoderProcess() if isolated else None
 
     def process(self, videos: Sequence[Video]) -> list[Row]:
         """See `ChunkWorker`."""
@@ -76,7 +78,10 @@ class _Worker:
 
     def _row(self, video: Video) -> Row:
         try:
-            found = self._decoder.inspect(video.uri) if self._decoder is not None else inspect_video(video.uri)
+            if self._decoder is None:
+                found = inspect_video(video.uri)
+            else:
+                found = self._decoder.inspect(video.uri, seconds_allowed([video], self._seconds))
         except UnreadableVideo as error:
             return {"video_id": video.video_id, "found": None, "error": error.reason}
         return {"video_id": video.video_id, "found": json.dumps(asdict(found)), "error": None}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from hybridal_ray.chunk_plan import Chunk
+from hybridal_ray.chunk_plan import Chunk, seconds_allowed
 from hybridal_ray.chunks import ChunkReport, ChunkWorker, LooksAhead, Parts, Row
 from hybridal_ray.pool.tables import Video
 
@@ -22,7 +22,7 @@ class ChunkActor:
         Args:
             make_worker: See `hybridal_ray.dispatch.run_over_videos`.
             threads: Of torch, within an operation.
-            seconds_per_video: After so long at one video, the process ends.
+            seconds_per_video: The process ends after so long at a video, see `seconds_allowed`.
         """
         torch.set_num_threads(threads)
         self._seconds_per_video = seconds_per_video
@@ -49,7 +49,8 @@ class ChunkActor:
         Otherwise every later video would raise too, and be set aside for a fault that is not its own.
         """
         # This watchdog is a thread of C: it ends the process even while a decoder holds Python's lock.
-        faulthandler.dump_traceback_later(self._seconds_per_video * len(videos), exit=True, file=STDERR)
+        seconds = seconds_allowed(videos, self._seconds_per_video)
+        faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
         try:
             return self._worker.process(videos)
         except Exception:

@@ -24,6 +24,7 @@ from hybridal_ray.video_rows import VideoRows
 
 PLAN_FILE = "pass.json"
 FEWEST_PER_CHUNK = 8  # where the size is left to the plan
+FRAMES_OF_LIMIT = 1000  # a longer video has the time of so many more
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,16 @@ class ChunkPlan:
 
 def _single_names(name: str, videos: int) -> list[str]:
     return [f"{name}-{index:04d}" for index in range(videos)]
+
+
+def seconds_allowed(videos: Iterable[Video], seconds_per_video: float) -> float:
+    """The time that videos may take one after the other, in which a long one counts as several.
+
+    Args:
+        videos: With their numbers of frames.
+        seconds_per_video: For each 1,000 frames of a video; a shorter one has as much.
+    """
+    return sum(seconds_per_video * max(1.0, video.num_frames / FRAMES_OF_LIMIT) for video in videos)
 
 
 def chunk_size(videos: int) -> int:

@@ -178,7 +178,9 @@ class ScoringConfig(Section):
     videos_per_chunk: PositiveInt | Literal["auto"] = Field(
         "auto", description="Videos that an actor takes, and writes, at a time; auto: 8, more in pools beyond 6,400."
     )
-    seconds_per_video: float = Field(600, gt=0, description="An actor that is longer at a video is ended.")
+    seconds_per_video: float = Field(
+        600, gt=0, description="For each 1,000 frames of a video, or fewer; an actor that is longer at it is ended."
+    )
 
 
 class SelectionConfig(Section):

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from hybridal_ray import cluster
 from hybridal_ray.chunk_actor import ChunkActor
-from hybridal_ray.chunk_plan import Chunk, ToDo
+from hybridal_ray.chunk_plan import Chunk, ToDo, seconds_allowed
 from hybridal_ray.chunks import ChunkReport, ChunkWorker, Parts
 from hybridal_ray.errors import UserError
 from hybridal_ray.pass_progress import Tally
@@ -39,7 +39,7 @@ class ActorPlan:
         gpus_per_actor: GPUs reserved for each; a fraction lets actors share one.
         device: ``auto``, ``cpu`` or ``cuda``; where each runs its detector.
         videos_per_chunk: Videos in a part file; ``auto`` grows with their number.
-        seconds_per_video: An actor that is so long at one video is ended.
+        seconds_per_video: An actor that is so long at one video is ended, see `seconds_allowed`.
         may_grow: An autoscaler adds nodes: ``auto`` asks for more actors than there is room for, so that it does.
 
     Raises:
@@ -193,10 +193,15 @@ class Crew:
 
     def _cause_of_death(self, member: _Member) -> str:
         """Why an actor is gone, as far as the driver can tell: of one video at a time, it knows the time it took."""
-        limit = self.plan.seconds_per_video
-        alone = member.start is None and member.in_flight and len(member.in_flight[0][1].videos) == 1
-        late = alone and time.monotonic() - member.busy_since >= limit
-        return f"it took more than {limit:g} s" if late else "its process died"
+        if member.start is None and member.in_flight:
+            chunk = member.in_flight[0][1]
+            allowed = self._allowed(chunk)
+            if len(chunk.videos) == 1 and time.monotonic() - member.busy_since >= allowed:
+                return _too_long(allowed)
+        return "its process died"
+
+    def _allowed(self, chunk: Chunk) -> float:
+        return seconds_allowed(chunk.videos, self.plan.seconds_per_video)
 
     def _end_late(self) -> None:
         """Ends actors whose own watchdog did not; gives up when not even the first could start."""
@@ -206,11 +211,11 @@ class Crew:
         for member in list(self.members):
             if member.start is None and member.in_flight:
                 reference, chunk = member.in_flight[0]
-                allowed = self.plan.seconds_per_video * len(chunk.videos) + LATE_SECONDS
+                allowed = self._allowed(chunk) + LATE_SECONDS
                 if now - member.busy_since > allowed:
                     _kill(member)
                     ray.wait([reference], timeout=KILL_SECONDS)
-                    self._replace(member, f"it took more than {allowed:g} s", None)
+                    self._replace(member, _too_long(allowed), None)
         starting = [now - member.busy_since for member in self.members if member.start is not None]
         if starting and len(starting) == len(self.members) and min(starting) > START_SECONDS:
             raise UserError(
@@ -252,6 +257,10 @@ class Crew:
             self.to_do.put_last([chunk])
         else:
             self._count(self.parts.set_aside(chunk, f"set aside after {DEATHS_PER_VIDEO} attempts: {reason}"))
+
+
+def _too_long(seconds: float) -> str:
+    return f"it took more than {seconds:g} s, beyond scoring.seconds_per_video for each 1,000 frames"
 
 
 def _kill(member: _Member) -> None:

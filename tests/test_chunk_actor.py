@@ -81,7 +81,9 @@ def test_process_ends_in_time_even_when_the_lock_of_python_is_held(tmp_path: Pat
         "from hybridal_ray.chunk_actor import ChunkActor\n"
         "class Hanging:\n"
         "    def process(self, videos): re.match('(a+)+$', 'a' * 99 + 'b')\n"
-        "actor = ChunkActor(); actor.start(Hanging, 1, 0.5); actor.process(['video'])\n"
+        "from hybridal_ray.pool.tables import Video\n"
+        "actor = ChunkActor(); actor.start(Hanging, 1, 0.5)\n"
+        "actor.process([Video('a', 'a', 'train', 'g', 9, 32, 24)])\n"
     )
     began = time.monotonic()
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
@@ -94,3 +96,11 @@ def test_watchdog_is_called_off_when_a_video_is_done(tmp_path: Path, actor) -> N
     actor._seconds_per_video = 0.3
     actor.work(Parts(str(tmp_path), SCHEMA, error_row), CHUNK)
     time.sleep(0.6)  # or this process would have ended
+
+
+def test_watchdog_gives_a_long_video_more_time(actor, monkeypatch) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr("faulthandler.dump_traceback_later", lambda seconds, **_: asked.append(seconds))
+    actor.process([Video("long", "long", "train", "g", 9000, 32, 24)])
+    actor.process([Video(name, name, "train", "g", 9, 32, 24) for name in ("a", "b")])
+    assert asked == [60 * 9, 60 * 2]

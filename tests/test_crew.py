@@ -1,13 +1,17 @@
-"""How many actors there should be. Oracle: by hand, on clusters whose room the tests decide."""
+"""How many actors there should be, and when one is late. Oracle: by hand, on clusters whose room the tests decide."""
 
+import time
+from collections import deque
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from hybridal_ray.chunk_plan import Chunk
 from hybridal_ray.chunks import Parts
-from hybridal_ray.crew import ActorPlan, Crew
+from hybridal_ray.crew import ActorPlan, Crew, _Member
 from hybridal_ray.pass_progress import Tally
+from hybridal_ray.pool.tables import Video
 
 
 class Room:
@@ -48,3 +52,15 @@ def test_auto_grows_with_the_cluster_and_asks_now_and_then(tmp_path: Path, monke
     room.room = 6
     crew.room_asked -= 60
     assert crew._wanted() == 6
+
+
+@pytest.mark.parametrize(("num_frames", "seconds", "late"), [(9, 11, True), (5000, 49, False), (5000, 51, True)])
+def test_a_long_video_has_more_time_before_an_actor_is_late(
+    tmp_path: Path, num_frames: int, seconds: float, late: bool
+) -> None:
+    crew = make_crew(tmp_path, ActorPlan(1, seconds_per_video=10))
+    chunk = Chunk("part-0", (Video("v", "v", "train", "g", num_frames, 32, 24),))
+    member = _Member(None, None, None, time.monotonic() - seconds, deque([(None, chunk)]))
+    cause = crew._cause_of_death(member)
+    assert ("scoring.seconds_per_video" in cause) is late
+    assert (cause == "its process died") is not late

@@ -22,7 +22,9 @@ def check(
     actors: Annotated[
         int, typer.Option(min=0, help="Ray actors that decode, on the cluster of RAY_ADDRESS or a local one; 0: none.")
     ] = 2,
-    seconds_per_video: Annotated[float, typer.Option(min=1, help="After which a video counts as unreadable.")] = 600,
+    seconds_per_video: Annotated[
+        float, typer.Option(min=1, help="For each 1,000 frames; then a video counts as unreadable.")
+    ] = 600,
     fix: Annotated[str | None, typer.Option(help="Directory or URI of a new pool without what is unusable.")] = None,
     work_dir: Annotated[
         str | None, typer.Option(help="Where what has been seen is kept, to go on there; on storage of all nodes.")

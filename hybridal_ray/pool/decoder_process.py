@@ -24,7 +24,7 @@ class DecoderProcess:
     Not for several threads at once: give each its own.
 
     Args:
-        seconds: For one video, after which its decoding is ended.
+        seconds: For one video, after which its decoding is ended, unless it is given a time of its own.
     """
 
     def __init__(self, seconds: float = 600.0) -> None:
@@ -45,13 +45,13 @@ class DecoderProcess:
         Raises:
             UnreadableVideo: As there; or the decoder died of the video, or took too long.
         """
-        return VideoFacts(**self._ask("probe", uri))
+        return VideoFacts(**self._ask("probe", uri, self._seconds))
 
-    def inspect(self, uri: str) -> Inspection:
+    def inspect(self, uri: str, seconds: float | None = None) -> Inspection:
         """As `hybridal_ray.pool.inspection.inspect_video`; errors as in `probe`."""
-        return inspection_of(self._ask("inspect", uri))
+        return inspection_of(self._ask("inspect", uri, self._seconds if seconds is None else seconds))
 
-    def _ask(self, task: str, uri: str) -> dict[str, Any]:
+    def _ask(self, task: str, uri: str, seconds: float) -> dict[str, Any]:
         fresh = self._child is None or self._child.poll() is not None
         child = self._start() if fresh else self._child
         assert child is not None
@@ -61,10 +61,10 @@ class DecoderProcess:
             child.stdin.flush()
         except BrokenPipeError:
             pass  # told below, by the answer that does not come
-        line = self._answer(child, self._seconds + (SECONDS_TO_START if fresh else 0))
+        line = self._answer(child, seconds + (SECONDS_TO_START if fresh else 0))
         if line is None:
             self._end()
-            raise UnreadableVideo(uri, f"decoding it took more than {self._seconds:g} s")
+            raise UnreadableVideo(uri, f"decoding it took more than {seconds:g} s")
         if not line.endswith(b"\n"):
             raise UnreadableVideo(uri, f"the decoder died of it: {_cause(child.wait())}")
         answer = json.loads(line)

@@ -10,7 +10,8 @@ from encoded_videos import encode, rotate
 
 from hybridal_ray.check import check_pool
 from hybridal_ray.dispatch import ActorPlan
-from hybridal_ray.pool.decoding import VideoFacts
+from hybridal_ray.pool.decoder_process import DecoderProcess
+from hybridal_ray.pool.decoding import UnreadableVideo, VideoFacts
 from hybridal_ray.pool.findings import find_faults
 from hybridal_ray.pool.inspection import Inspection, inspect_video, perceptual_hash
 from hybridal_ray.pool.mending import write_mended
@@ -111,6 +112,20 @@ def test_what_the_importer_set_aside_stays_so_and_what_was_missing_is_taken_in(t
     assert told == {"turned": "unreadable: no mask file"}
     mended = write_mended(pool, str(tmp_path / "mended"), report.seen, report.findings)
     assert sorted(mended.videos["video_id"].to_pylist()) == ["copy", "cut", "short", "sound"]
+
+
+def test_a_long_video_has_more_time_to_be_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, given = faulty_pool(tmp_path), {}
+
+    def inspect(decoder: DecoderProcess, uri: str, seconds: float) -> Inspection:
+        given[Path(uri).stem] = seconds
+        raise UnreadableVideo(uri, "not looked at")
+
+    monkeypatch.setattr(DecoderProcess, "inspect", inspect)
+    rows = [{**row, "num_frames": 2500 if row["video_id"] == "cut" else 9} for row in pool.videos.to_pylist()]
+    long = dataclasses.replace(pool, videos=pa.Table.from_pylist(rows, VIDEOS_SCHEMA))
+    check_pool(long, str(tmp_path / "work"), ActorPlan(actors=0, seconds_per_video=60))
+    assert given == {row["video_id"]: 60 for row in rows} | {"cut": 150}
 
 
 @pytest.mark.ray
