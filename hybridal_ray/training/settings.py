@@ -41,7 +41,8 @@ class ClusteringSettings:
     Attributes:
         clusters: K; 0 leaves the term out.
         beta: β, its weight.
-        start: Share of the epochs trained before the centres start from k-means on the labelled videos, in [0, 1).
+        start: Share of the epochs trained before the centres start from k-means on the labelled videos, in [0, 1); they
+            start before the last epoch at the latest.
     """
 
     clusters: int = 5

@@ -56,7 +56,7 @@ class TrainingTask:
         sampling: Choice and augmentation of clips.
         seed: Of the run.
         round_index: Which round; it takes part in every seed.
-        validation: What the best epoch is chosen by; None takes the last epoch.
+        validation: What the best of the epochs with centres is chosen by; None takes the last epoch.
         patience: Epochs without a better one after which training ends; None trains all of them.
         unlabelled: Videos without labels, for the clustering term alone.
         pool_root: Where the seek points of long videos are kept; None keeps them in memory.

@@ -4,6 +4,7 @@ Everything random is seeded by run, round and epoch, so that an epoch that is do
 identically.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from itertools import islice
@@ -92,12 +93,11 @@ def _epoch(task: TrainingTask, session: Session, sources: _Sources, learner: Lea
     started, cpu_started = time.perf_counter(), time.process_time()
     epoch, length = state["epoch"], task.optimiser.steps_per_epoch
     seed_torch(task.seed, task.round_index, epoch + 1, session.rank)
-    clustering = task.clustering
-    if learner.centres is None and clustering.clusters and epoch >= clustering.start * task.optimiser.epochs:
+    if learner.centres is None and task.clustering.clusters and epoch >= _first_clustered_epoch(task):
         learner.centres, learner.counts = start_centres(
             learner.detector,
             sources.trained,
-            clustering.clusters,
+            task.clustering.clusters,
             videos=len(task.labelled.videos),
             seed=task.seed,
             rank=session.rank,
@@ -129,7 +129,8 @@ def _epoch(task: TrainingTask, session: Session, sources: _Sources, learner: Lea
     if sources.validated is not None and task.validation is not None:
         draws = validation_draws(sources.validated, task.validation.videos)
         metrics["validation_loss"] = validation_loss(learner, sources.validated, draws, session)
-        best = keep_best(best, learner, epoch, metrics["validation_loss"])
+        if learner.centres is not None or not task.clustering.clusters:  # what is kept has its centres
+            best = keep_best(best, learner, epoch, metrics["validation_loss"])
     metrics |= {
         "seconds": time.perf_counter() - started,
         "cpu_seconds": time.process_time() - cpu_started,
@@ -138,6 +139,11 @@ def _epoch(task: TrainingTask, session: Session, sources: _Sources, learner: Lea
     state = {**learner.state(), "epoch": epoch + 1, "history": [*state["history"], metrics], "best": best}
     session.epoch_done(metrics, state)
     return state
+
+
+def _first_clustered_epoch(task: TrainingTask) -> int:
+    """The last epoch at the latest, for the round's detector is left with centres."""
+    return min(math.ceil(task.clustering.start * task.optimiser.epochs), task.optimiser.epochs - 1)
 
 
 def _refuse_divergence(learner: Learner, epoch: int, loss: Tensor) -> None:

@@ -74,6 +74,16 @@ def test_centres_start_after_their_share_of_the_epochs(undisturbed: MemorySessio
     assert [state["counts"].sum().item() for state in undisturbed.states[2:]] == [6 + 24, 6 + 48]
 
 
+@pytest.mark.parametrize(("epochs", "start", "without"), [(1, 0.5, 0), (3, 0.7, 2), (2, 0.5, 1), (3, 0.5, 2)])
+def test_centres_start_before_the_last_epoch_at_the_latest(
+    task: TrainingTask, epochs: int, start: float, without: int
+) -> None:
+    short = dataclasses.replace(OPTIMISER, epochs=epochs, steps_per_epoch=1)
+    clustering = dataclasses.replace(task.clustering, start=start)
+    train(dataclasses.replace(task, optimiser=short, clustering=clustering), session := MemorySession())
+    assert [state["centres"] is None for state in session.states] == [True] * without + [False] * (epochs - without)
+
+
 @pytest.mark.parametrize("epochs_done", [1, 2, 3, 4])
 def test_going_on_from_a_checkpoint_gives_the_same_bits_as_not_stopping(
     task: TrainingTask, undisturbed: MemorySession, epochs_done: int
@@ -152,23 +162,28 @@ def test_the_epoch_of_the_lowest_validation_loss_is_the_one_that_is_left(validat
     session = MemorySession()
     state = train(dataclasses.replace(validated, optimiser=OPTIMISER), session)
     losses = [metrics["validation_loss"] for metrics in session.metrics]
-    best = losses.index(min(losses))
+    best = losses.index(min(losses[2:]))  # of those with centres
     assert (state["best"]["epoch"], state["best"]["loss"]) == (best, losses[best])
     weights, centres = final_weights(state)
     assert same_weights(weights, session.states[best]["weights"])
-    assert (centres is None) == (session.states[best]["centres"] is None)
+    assert torch.equal(centres, session.states[best]["centres"])
 
 
-def test_training_ends_when_validation_no_longer_improves(validated: TrainingTask) -> None:
-    # A rate of nothing: no epoch is better than the first.
-    still = dataclasses.replace(OPTIMISER, epochs=6, steps_per_epoch=1, learning_rate=1e-30)
-    patient = dataclasses.replace(validated, optimiser=still, patience=2)
+@pytest.mark.parametrize(("clusters", "start", "best"), [(0, 0.5, 0), (2, 0.0, 0), (2, 0.4, 3)])
+def test_training_ends_when_validation_no_longer_improves(
+    validated: TrainingTask, clusters: int, start: float, best: int
+) -> None:
+    # A rate of nothing: no epoch is better than the first, and patience begins with the first that has centres.
+    still = dataclasses.replace(OPTIMISER, epochs=7, steps_per_epoch=1, learning_rate=1e-30)
+    clustering = dataclasses.replace(validated.clustering, clusters=clusters, start=start)
+    patient = dataclasses.replace(validated, optimiser=still, clustering=clustering, patience=2)
     session = MemorySession()
     state = train(patient, session)
-    assert [metrics["epoch"] for metrics in session.metrics] == [0, 1, 2]
-    assert state["best"]["epoch"] == 0
+    assert [metrics["epoch"] for metrics in session.metrics] == list(range(best + 3))
+    assert state["best"]["epoch"] == best
+    assert (state["best"]["centres"] is None) == (clusters == 0)
     again = MemorySession(state)
-    assert train(patient, again)["epoch"] == 3
+    assert train(patient, again)["epoch"] == best + 3
     assert again.metrics == []
 
 
