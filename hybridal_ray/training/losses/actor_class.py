@@ -40,7 +40,8 @@ def actors_of_clips(instances: Tensor, weights: Tensor, actor_classes: Tensor) -
         weights: φ, (N, T, H, W), in [0, 1].
         actor_classes: (N, M), class ids, −1 where a clip has fewer than M actors.
     """
-    pixels = F.one_hot(instances.long(), actor_classes.shape[1] + 1)[..., 1:].to(weights.dtype)
+    numbers = torch.arange(1, actor_classes.shape[1] + 1, dtype=instances.dtype, device=instances.device)
+    pixels = (instances.unsqueeze(-1) == numbers).to(weights.dtype)
     areas = pixels.sum(dim=(1, 2, 3))
     trust = (pixels * weights.unsqueeze(-1)).amax(dim=(1, 2, 3))
     return ActorsOfClips(pixels, areas, trust, actor_classes, (trust > 0) & (actor_classes >= 0))

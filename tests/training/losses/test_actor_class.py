@@ -5,9 +5,10 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from hybridal_ray.detectors.interface import DetectorOutput
-from hybridal_ray.training.losses.actor_class import actor_class_loss, clip_classes
+from hybridal_ray.training.losses.actor_class import actor_class_loss, actors_of_clips, clip_classes
 
 CLIPS, CLASSES, FRAMES, SIDE, CELLS = 3, 4, 2, 8, 2
 ACTOR_CLASSES = torch.tensor([[2, 0], [1, -1], [3, 1]])
@@ -144,3 +145,28 @@ def test_an_actor_far_from_every_label_counts_as_little_as_its_pixels() -> None:
         for weight in (1.0, 0.01)
     )
     assert far == pytest.approx(0.01 * near, rel=1e-4)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remembers the most bytes that a tensor made in it takes."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        made = function(*arguments, **(keywords or {}))
+        if isinstance(made, torch.Tensor):
+            self.bytes = max(self.bytes, made.nbytes)
+        return made
+
+
+def test_the_actors_of_a_crowd_are_told_apart_bit_by_bit_and_take_no_more_than_their_maps() -> None:
+    generator = torch.Generator().manual_seed(0)
+    instances = torch.randint(0, 13, (2, 3, 9, 9), generator=generator, dtype=torch.int16)
+    weights = torch.rand(instances.shape, generator=generator)
+    with LargestTensor() as largest:
+        found = actors_of_clips(instances, weights, torch.zeros(2, 12, dtype=torch.int64))
+    one_hot = torch.nn.functional.one_hot(instances.long(), 13)[..., 1:].float()
+    assert torch.equal(found.pixels, one_hot)
+    assert found.pixels.stride() == one_hot.stride()  # so that sums are taken in the same order
+    assert torch.equal(found.areas, one_hot.sum(dim=(1, 2, 3)))
+    assert largest.bytes == found.pixels.nbytes
