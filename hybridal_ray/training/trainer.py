@@ -21,6 +21,7 @@ from hybridal_ray.pool import storage
 from hybridal_ray.pool.decoding import UnreadableVideo
 from hybridal_ray.pool.ledger import labels_by_video
 from hybridal_ray.pool.tables import Video
+from hybridal_ray.training.fault_note import fresh_note, noting_faults
 from hybridal_ray.training.held_out import HeldOut, divide_labels
 from hybridal_ray.training.local_session import STATE_FILE, EpochProgress, LocalSession
 from hybridal_ray.training.settings import ClusteringSettings, LossSettings, OptimiserSettings, SamplingSettings
@@ -221,7 +222,8 @@ def _worker(config: dict[str, Any]) -> None:
     # Ray tells each report of each worker, through a logger that its own logging_config does not reach.
     logging.disable(logging.INFO)
     torch.set_num_threads(config["threads"])
-    train(config["task"], _RaySession())
+    with noting_faults(config["note"]):
+        train(config["task"], _RaySession())
 
 
 def _train_on_ray(task: TrainingTask, out_dir: str, workers: Workers) -> State:
@@ -234,11 +236,12 @@ def _train_on_ray(task: TrainingTask, out_dir: str, workers: Workers) -> State:
 
     location = storage.filesystem(out_dir)[1] if storage.is_uri(out_dir) else os.path.abspath(out_dir)
     _drop_broken_snapshot(storage.join(out_dir, RAY_RUN))
+    note = fresh_note(storage.join(out_dir if storage.is_uri(out_dir) else location, RAY_RUN))
 
     cpus, gpus = workers.cpus_per_worker, workers.gpus_per_worker
     trainer = ray.train.torch.TorchTrainer(
         _worker,
-        train_loop_config={"task": task, "threads": max(int(cpus), 1)},
+        train_loop_config={"task": task, "threads": max(int(cpus), 1), "note": note},
         scaling_config=ray.train.ScalingConfig(
             num_workers=workers.workers,
             use_gpu=gpus > 0,

@@ -184,5 +184,13 @@ class TestOnRay:
         self, pool: MadeUpPool, tmp_path: Path
     ) -> None:
         gone = dataclasses.replace(pool[0][0], uri=str(tmp_path / "gone.mp4"))
+        counted = dataclasses.replace(
+            SPEC, name="own_detector:CountedDetector", options={"file": str(tmp_path / "log")}
+        )
+        patient = dataclasses.replace(workers(1), max_failures=2)
         with pytest.raises(UnreadableVideo, match=r"gone\.mp4"):
-            train_here(([gone], pool[1]), tmp_path / "out", workers=workers(1))
+            train_here(([gone], pool[1]), tmp_path / "out", workers=patient, spec=counted)
+        tries = (tmp_path / "log").read_text().count("built")  # the driver's own among them
+        Path(gone.uri).symlink_to(pool[0][0].uri)
+        train_here(([gone], pool[1]), tmp_path / "out", workers=patient, spec=counted)
+        assert (tmp_path / "log").read_text().count("built") - tries == tries
