@@ -95,6 +95,7 @@ class Learner:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
+        statistics = [buffer.clone() for buffer in self.detector.buffers()]
         sums: dict[str, Tensor] = {}
         latents = []
         for index, batch in enumerate(batches):
@@ -110,8 +111,10 @@ class Learner:
         norm = nn.utils.clip_grad_norm_(self.detector.parameters(), self.task.optimiser.clip_norm)
         if bool(norm.isfinite()):
             self.scaler.step(self.optimiser)
-        else:  # one such step would leave no weight a number
+        else:  # one such step would leave no weight, and no statistic of a normalisation, a number
             self.skipped += 1
+            for buffer, before in zip(self.detector.buffers(), statistics, strict=True):
+                buffer.copy_(before)
         self.scaler.update()
         if self.averaged is not None:
             self.averaged.update_parameters(self.detector)

@@ -123,6 +123,20 @@ def test_a_step_whose_gradient_is_not_finite_is_left_out(task: TrainingTask) -> 
     assert all(tensor.isfinite().all() for tensor in learner.detector.state_dict().values())
 
 
+def test_a_step_that_is_left_out_leaves_no_statistics_of_its_batch(task: TrainingTask) -> None:
+    learner = learner_of(dataclasses.replace(task, spec=CONDITIONED), average=0.5)
+    batch = batch_of(task, FOUR)
+    learner.step([batch], rate=1e-2, progress=0.0)
+    before = copy.deepcopy(learner.detector.state_dict())
+    with torch.no_grad():
+        learner.detector.encoder[0].weight.mul_(float("inf"))  # so is all that it computes
+    learner.step([batch, batch], rate=1e-2, progress=0.0)
+    assert learner.skipped == 1
+    for detector in (learner.detector, learner.averaged.module):
+        for name, buffer in detector.named_buffers():
+            assert torch.equal(buffer, before[name]), name
+
+
 @pytest.mark.parametrize("unused", ["latent", "class_scores"])
 def test_every_output_has_a_gradient_so_that_workers_wait_for_none(task: TrainingTask, unused: str) -> None:
     learner, batch = learner_of(task), batch_of(task, FOUR)
