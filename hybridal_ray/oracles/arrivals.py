@@ -93,13 +93,14 @@ def settle(
     order = sorted(range(len(answers)), key=lambda place: answers[place].answered_at or BEGINNING_OF_TIME)
     book = AnswerBook(labels)
     rows: list[dict[str, Any]] = []
-    corrections, outdated, not_asked, superseded, duplicates = [], [], [], [], 0
+    told: dict[str, list[str]] = {"corrections": [], "outdated": [], "not_asked": [], "superseded": []}
+    duplicates = 0
     for answer in (answers[place] for place in order):
         where = f"{delivery.source}: {answer.record}: {answer.video_id}, frame {answer.frame}"
         if same := book.same_as(answer, delivery.kind):
             duplicates += 1
             if answer.answered_at is None and (later := book.correction_of(same)) is not None:
-                superseded.append(
+                told["superseded"].append(
                     f"{where}: was answered so before the answer of {_who(later)}, which stands; expected answered_at "
                     "where it is to stand again"
                 )
@@ -108,27 +109,32 @@ def settle(
         asked_for = open_round if answer.request is None else answer.request.for_round
         row = _row(answer, delivery.kind, open_round if asked_for in closed else asked_for, standing, book)
         rows.append(row)
-        if former is not None and standing is None:
-            corrections.append(f"{where}: supersedes the answer of {_who(former)}")
-        if former is not None and standing == OUTDATED:
-            outdated.append(f"{where}: is older than the answer of {_who(former)}; it is kept and does not count")
-        if answer.asked is None:
-            not_asked.append(f"{where}: no request asked for it; it is kept")
+        for kind, line in _told_of(answer, standing, former).items():
+            told[kind].append(f"{where}: {line}")
         book.add(row)
     return Arrival(
         source=delivery.source,
         rows=pa.Table.from_pylist(rows, schema=LABELS_SCHEMA),
         cannot_tell=sum(row["answer"] is not None for row in rows),
-        corrections=tuple(corrections),
         second_opinions=sum(row["standing"] == SECOND_OPINION for row in rows),
-        outdated=tuple(outdated),
-        not_asked=tuple(not_asked),
         duplicates=duplicates,
-        superseded=tuple(superseded),
         still_open=still_open,
         rejected=tuple(rejected),
         remarks=tuple(delivery.remarks),
+        **{kind: tuple(lines) for kind, lines in told.items()},
     )
+
+
+def _told_of(answer: Answer, standing: str | None, former: Mapping[str, Any] | None) -> dict[str, str]:
+    """What a person should know of a new row, by the fields of `Arrival`."""
+    told = {}
+    if former is not None and standing is None:
+        told["corrections"] = f"supersedes the answer of {_who(former)}"
+    if former is not None and standing == OUTDATED:
+        told["outdated"] = f"is older than the answer of {_who(former)}; it is kept and does not count"
+    if answer.asked is None:
+        told["not_asked"] = "no request asked for it; it is kept"
+    return told
 
 
 def _row(answer: Answer, kind: str, round_index: int, standing: str | None, book: AnswerBook) -> dict[str, Any]:
