@@ -65,8 +65,7 @@ def write_run(root: Path, pool: Pool, rounds: int, *, clusters: int = 2, videos_
     """A run of whole rounds (the last one without a purchase after it)."""
     storage.write_bytes(
         storage.join(str(root), "config.yaml"),
-        b"pool: squares\nbudget:\n  videos: 2\n  frames: [1, 2]\nseed: 0\nevaluation:\n  split: test\n"
-        b"oracle:\n  name: files\n  seconds_per_video: 10\n  seconds_per_frame: 3\n  seconds_per_box: 12\n",
+        b"pool: squares\nbudget:\n  videos: 2\n  frames: [1, 2]\nseed: 0\nevaluation:\n  split: test\n",
     )
     buy(root, pool, 0, videos_a_round)
     for index in range(rounds):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import yaml
 from synthetic_run import FRAMES, LATENT, buy
 
 from hybridal_ray.errors import UserError
@@ -45,8 +46,13 @@ def test_a_frame_labelled_twice_counts_once_but_is_paid_twice(run: Path, squares
     assert (first.labelled_frames, first.labour_seconds) == (4, 15.0)
 
 
+COSTS = {"seconds_per_video": 10, "seconds_per_frame": 3, "seconds_per_box": 12}
+
+
 def rewritten(run: Path, seconds: list[float | None], **columns: str) -> None:
-    """The purchase of the first round again, with other seconds and some columns that are all of one value."""
+    """The purchase of the first round again, by people, with other seconds and some columns of one value each."""
+    configuration = {"oracle": {"name": "files", **COSTS}}
+    (run / "config.yaml").write_text(yaml.safe_dump(configuration))
     rows = ledger.read(str(run)).slice(0, 4).to_pylist()
     told = [{**row, **columns, "seconds": each} for row, each in zip(rows, seconds, strict=True)]
     ledger.append(str(run), "round-000", pa.Table.from_pylist(told, ledger.LABELS_SCHEMA))
@@ -58,8 +64,7 @@ def test_answers_that_tell_no_time_count_as_budgets_count_them(run: Path, square
     rewritten(run, [20.0, None, None, 5.0])
     first = read_rounds(str(run), squares)[0]
     assert first.labour_seconds == 20 + (3 + 12) + (10 + 3 + 12) + 5
-    cost = CostModel(seconds_per_video=10, seconds_per_frame=3, seconds_per_box=12)
-    assert first.labour_seconds == spent_seconds(ledger.read(str(run)), cost)
+    assert first.labour_seconds == spent_seconds(ledger.read(str(run)), CostModel(**COSTS))
     rewritten(run, [None] * 4)
     assert read_rounds(str(run), squares)[0].labour_seconds == 2 * (10 + 2 * (3 + 12))
 
@@ -150,7 +155,6 @@ def test_labelled_before_grows_with_the_rounds(finished_run: Path) -> None:
 def test_configuration(run: Path) -> None:
     assert read_configuration(str(run)) == {
         "pool": "squares", "budget": {"videos": 2, "frames": [1, 2]}, "seed": 0, "evaluation": {"split": "test"},
-        "oracle": {"name": "files", "seconds_per_video": 10, "seconds_per_frame": 3, "seconds_per_box": 12},
     }  # fmt: skip
     assert evaluated_split(read_configuration(str(run))) == "test"
     (run / "config.yaml").write_text("- a\n")
