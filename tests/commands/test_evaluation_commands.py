@@ -1,7 +1,6 @@
 """Oracles: what the package says of the same files, and a detector that sees bright squares exactly."""
 
 import dataclasses
-import itertools
 import json
 import pickle
 import sys
@@ -14,54 +13,9 @@ import pytest
 
 from hybridal_ray import cli
 from hybridal_ray.commands import predict
-from hybridal_ray.detectors.checkpoint import save_detector
-from hybridal_ray.detectors.interface import DetectorSpec
-from hybridal_ray.pool.tables import TUBES_SCHEMA, VIDEOS_SCHEMA, Pool, load_pool, save_pool
+from hybridal_ray.pool.tables import VIDEOS_SCHEMA, load_pool, save_pool
 
-sys.path.append(str(Path(__file__).parents[1] / "evaluation"))
-from bright_detector import CLASSES, moving_squares, write_video
-
-LENGTHS = {"clips/a": 10, "clips/b": 14}
-
-
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory):
-    """Two videos of each of two splits, and beside them the checkpoint of a detector that finds all."""
-    folder = tmp_path_factory.mktemp("pool")
-    videos, tubes = [], []
-    for split in ("val", "test"):
-        for name, length in LENGTHS.items():
-            video_id = f"{split}/{name}"
-            frames, rows = moving_squares(length)
-            file = folder / f"{video_id.replace('/', '-')}.mp4"
-            write_video(file, frames)
-            tubes += [row | {"video_id": video_id} for row in rows]
-            facts = {"uri": str(file), "split": split, "group": video_id, "num_frames": length, "fps": 25.0}
-            size = {"width": 128, "height": 96, "status": "ok", "reason": None}
-            videos.append({"video_id": video_id, **facts, **size})
-    save_pool(
-        Pool(
-            str(folder),
-            "squares",
-            CLASSES,
-            pa.Table.from_pylist(videos, VIDEOS_SCHEMA),
-            pa.Table.from_pylist(tubes, TUBES_SCHEMA),
-        )
-    )
-    save_detector(str(folder / "checkpoint"), DetectorSpec("bright_detector:BrightDetector", 2, 64, 4, 2), {}, None)
-    return folder
-
-
-@pytest.fixture
-def hybridal(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["hybridal", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call
+VIDEOS = ("clips/a", "clips/b")  # of each split
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +33,7 @@ def predictions(pool, tmp_path_factory):
 
 
 def test_a_pool_is_predicted_into_one_file_and_nothing_is_left_beside_it(predictions):
-    assert set(pq.read_table(predictions)["video_id"].to_pylist()) == {f"test/{name}" for name in LENGTHS}
+    assert set(pq.read_table(predictions)["video_id"].to_pylist()) == {f"test/{name}" for name in VIDEOS}
     assert [file.name for file in predictions.parent.iterdir()] == ["predictions.parquet"]
 
 
@@ -163,7 +117,7 @@ def test_videos_that_are_missing_or_unreadable_are_told_of(hybridal, pool, predi
 
 def test_act_pickles_and_ava_csv_are_evaluated(hybridal, pool, predictions, tmp_path):
     rows = pq.read_table(predictions).to_pylist()
-    videos = [f"test/{name}" for name in LENGTHS]
+    videos = [f"test/{name}" for name in VIDEOS]
     corners = ("x1", "y1", "x2", "y2")
     boxes = np.array(
         [
@@ -229,44 +183,15 @@ def test_against_avas_own_truth_what_counts_is_what_counts_in_its_program(hybrid
 
 
 def test_labelled_frames_and_clusters_come_from_files(hybridal, pool, predictions, tmp_path):
-    some = [{"video_id": f"test/{name}", "frame": frame} for name in LENGTHS for frame in (0, 9)]
+    some = [{"video_id": f"test/{name}", "frame": frame} for name in VIDEOS for frame in (0, 9)]
     pq.write_table(pa.Table.from_pylist(some), tmp_path / "labelled.parquet")
-    clusters = [{"video_id": f"test/{name}", "cluster": number} for number, name in enumerate(LENGTHS)]
+    clusters = [{"video_id": f"test/{name}", "cluster": number} for number, name in enumerate(VIDEOS)]
     schema = pa.schema([("video_id", pa.string()), ("cluster", pa.int32())])
     pq.write_table(pa.Table.from_pylist(clusters, schema), tmp_path / "clusters.parquet")
     files = ("--labelled", tmp_path / "labelled.parquet", "--clusters", tmp_path / "clusters.parquet")
     told = evaluated(hybridal, "--pool", pool, "--predictions", predictions, *files)
     assert told["metrics"]["truth_boxes"] == 2 + 2 + 2  # red on both frames of two videos, green on frame 9 of each
     assert [part["name"] for part in told["analysis"]["breakdowns"]["cluster"]] == ["0", "1"]
-
-
-def test_thresholds_are_searched_on_the_validation_split(hybridal, pool):
-    arguments = ("--checkpoint", pool / "checkpoint", "--pool", pool, "--try", "mask_threshold=[0.99999, 0.7]")
-    code, out, err = hybridal("thresholds", *arguments, "--json")
-    assert code == 0, err
-    assert [row["mask_threshold"] for row in json.loads(out)] == [0.7, 0.99999]
-    code, out, _ = hybridal("thresholds", *arguments)
-    assert out.startswith("video_map@0.5 1.0000: evaluation.mask_threshold=0.7")
-
-
-def test_what_is_set_is_not_searched_and_the_line_that_is_told_reaches_its_figure_again(hybridal, pool):
-    """Oracle: the settings of the line, given as --set, give the same figure; of the grid two fields are left."""
-    detector = ("--checkpoint", pool / "checkpoint", "--pool", pool)
-    fixed = ("--set", "mask_threshold=0.45", "--set", "min_tube_frames=9")
-    code, out, err = hybridal("thresholds", *detector, *fixed, "--json")
-    assert code == 0, err
-    rows = json.loads(out)
-    assert {(row["mask_threshold"], row["min_tube_frames"]) for row in rows} == {(0.45, 9)}
-    assert {(row["link_iou"], row["trim"]) for row in rows} == set(itertools.product((0.1, 0.3), (0.0, 0.5, 0.8)))
-    code, out, _ = hybridal("thresholds", *detector, *fixed, "--try", "trim=[0.3]")
-    assert code == 0
-    figure, _, line = out.partition(": ")
-    assert figure != "video_map@0.5 1.0000"  # which min_tube_frames, that is not tried, sees to
-    assert line.split() == ["evaluation.trim=0.3", "evaluation.mask_threshold=0.45", "evaluation.min_tube_frames=9"]
-    settings = [f"--set={field.removeprefix('evaluation.')}" for field in line.split()]
-    code, again, _ = hybridal("thresholds", *detector, *settings)
-    assert code == 0
-    assert again.startswith(f"{figure}: ")
 
 
 @pytest.mark.parametrize(
@@ -299,7 +224,6 @@ def test_what_is_set_is_not_searched_and_the_line_that_is_told_reaches_its_figur
             ["predict", "--checkpoint", "c", "--out", "p", "--pool", "{pool}", "--split", "train"],
             "no video of split 'train'",
         ),
-        (["thresholds", "--checkpoint", "c", "--pool", "{pool}", "--try", "trim=0.5"], "expected FIELD=[VALUE,…]"),
         (
             ["predict", "--checkpoint", "c", "--out", "p", "--set", "nms_iou=[1"],
             "--set nms_iou=[1: expected ',' or ']'",
@@ -308,22 +232,6 @@ def test_what_is_set_is_not_searched_and_the_line_that_is_told_reaches_its_figur
         (["predict", "--checkpoint", "c", "--out", "p", "--set", "nms_io=1"], "--set nms_io: no such threshold"),
         (["predict", "--checkpoint", "c", "--out", "p", "--set", "nms_io=1"], "; did you mean 'nms_iou'?"),
         (["predict", "--checkpoint", "c", "--out", "p", "--set", "foo=1"], "expected one of link_iou, mask_threshold"),
-        (["thresholds", "--checkpoint", "c", "--pool", "p", "--set", "trim=["], "--set trim=[: expected the node"),
-        (
-            ["thresholds", "--checkpoint", "c", "--pool", "p", "--try", "trim=[0]", "--try", "trim=[0.5]"],
-            "--try trim=[0.5]: trim is tried already, expected all its values in one list",
-        ),
-        (
-            ["thresholds", "--checkpoint", "c", "--pool", "p", "--set", "trim=0", "--try", "trim=[0.5]"],
-            "--try trim=[0.5]: trim is given by --set too, expected it in one of them",
-        ),
-        (["thresholds", "--checkpoint", "c", "--pool", "p", "--try", "trim=[1"], "--try trim=[1: expected ',' or ']'"),
-        (["thresholds", "--checkpoint", "c", "--pool", "p", "--try", "trimm=[1]"], "--try trimm: no such threshold"),
-        (["thresholds", "--checkpoint", "c", "--pool", "p", "--try", "trim=[0.1, 2]"], "--try trim=2: Input should be"),
-        (
-            ["thresholds", "--checkpoint", "c", "--pool", "{pool}", "--metric", "video_map@0.55"],
-            "metric: no figure 'video_map@0.55' is known, expected a name such as frame_map@0.5",
-        ),
     ],
 )
 def test_what_the_user_can_mend_is_told_in_one_line(hybridal, pool, arguments, message):
