@@ -197,6 +197,16 @@ def test_annotations_without_videos_are_refused(videos: Path) -> None:
         assemble(videos)
 
 
+def test_classes_of_one_name_are_refused_before_anything_is_decoded(
+    videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hybridal_ray.pool.formats.assembling._look_at", lambda *_: pytest.fail("videos were decoded"))
+    annotations = Annotations(("run", "sit", "run"), [AnnotatedVideo("sub/a.b", "train")])
+    with pytest.raises(UserError, match=r"gt\.pkl: names the class 'run' more than once"):
+        assemble_pool(annotations, MediaFolder(str(videos)), "gt.pkl", str(videos.parent / "pool"), name="made")
+    assert not (videos.parent / "pool").exists()
+
+
 def test_a_decoder_that_dies_costs_one_video(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a segmentation fault in FFmpeg: the child is killed by that signal when it is given a certain name."""
     start = subprocess.Popen

@@ -213,13 +213,23 @@ def test_act_boxes_fit_videos_coded_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"labels": None}, "expected an object of labels"),
+        ({"labels": None}, "labels is a NoneType, expected a list"),
         ({"train_videos": [], "test_videos": []}, "neither train_videos nor test_videos"),
         ({"gttubes": {"a/1": {7: []}}}, "'a/1': class 7, expected 0 to 1"),
         ({"gttubes": {"a/1": {0: [np.ones((2, 4))]}}}, "'a/1': a tube of shape"),
         ({"gttubes": {"a/1": {0: [np.full((2, 5), np.nan)]}}}, "'a/1': a tube holds a number"),
         ({"gttubes": {"a/1": 3}}, "'a/1' is a int"),
         ({"resolution": {}}, "nframes or resolution of 'a/1'"),
+        ({"resolution": {"a/1": 3, "a/2": 3}}, "nframes or resolution of 'a/1'"),
+        ({"gttubes": {"a/1": {0: [], "run": []}}}, "'a/1': class 'run', expected 0 to 1"),
+        ({"gttubes": [1]}, "gttubes is a list, expected a dict"),
+        ({"gttubes": {"a/1": {0: 5}}}, "gttubes of 'a/1': class 0 is a int, expected a list of tubes"),
+        ({"gttubes": {"a/1": {0: [[[1, 2, 3, 4, 5], [1, 2, 3]]]}}}, r"gttubes of 'a/1': a tube is no array \(N, 5\)"),
+        ({"train_videos": {"v": 1}}, "train_videos is {'v': 1}, expected a list of videos"),
+        ({"train_videos": [["a/1"], 5]}, r"train_videos is \[\['a/1'\], 5\], expected a list of videos"),
+        ({"labelled_frames": [1]}, "labelled_frames is a list, expected frames by video"),
+        ({"labelled_frames": {"a/1": ["x"]}}, "labelled_frames of 'a/1': expected numbers of frames"),
+        ({"labelled_frames": {"a/1": [[1, 2], [3]]}}, "labelled_frames of 'a/1': expected numbers of frames"),
     ],
 )
 def test_act_files_that_are_malformed_are_refused_by_place(tmp_path: Path, changes: dict, why: str) -> None:

@@ -1,5 +1,6 @@
 """From annotations and a folder of videos to a pool: every video is decoded once, every label put on its frames."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -74,12 +75,14 @@ def assemble_pool(
         progress: Called with (videos done, videos in all) after each.
 
     Raises:
-        UserError: There are no videos, an annotation names a file outside the folder of videos, or what is at `root`
-            may not be replaced (`refuse_to_replace`).
+        UserError: There are no videos, two classes have one name, an annotation names a file outside the folder of
+            videos, or what is at `root` may not be replaced (`refuse_to_replace`).
     """
     videos = sorted(annotations.videos, key=lambda video: video.video_id)
     if not videos:
         raise UserError(f"{source}: names no video")
+    if twice := [name for name, count in Counter(annotations.classes).items() if count > 1]:
+        raise UserError(f"{source}: names the class {twice[0]!r} more than once, expected each name once")
     # Before hours of decoding, and again when it is known whether any box is left.
     ids = [video.video_id for video in videos]
     refuse_to_replace(root, name, annotations.classes, ids, labelled=_may_have_labels(videos))
