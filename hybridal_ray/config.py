@@ -50,6 +50,35 @@ class Config(Section):
     cluster: ClusterConfig = ClusterConfig()
 
     @model_validator(mode="after")
+    def _trains_as_it_says(self) -> "Config":
+        training, loss = self.training, self.training.loss
+        if not all(0 <= beta < 1 for beta in training.betas):
+            raise ValueError(
+                f"training.betas: found {list(training.betas)}; expected numbers of at least 0 and below 1"
+            )
+        if loss.spatial_low > loss.spatial_high:
+            raise ValueError(
+                f"training.loss.spatial_low: found {loss.spatial_low}; expected at most "
+                f"training.loss.spatial_high={loss.spatial_high}"
+            )
+        if training.validation.patience is not None and training.validation.source == "none":
+            raise ValueError(
+                f"training.validation.patience: found {training.validation.patience} while "
+                "training.validation.source=none holds nothing out to choose by; expected source=labelled or val"
+            )
+        if (
+            self.device.startswith("cuda")
+            and training.workers
+            and not training.gpus_per_worker
+            and self.scoring.gpus_per_actor
+        ):
+            raise ValueError(
+                f"device: {self.device!r} needs workers that reserve a GPU, but training.gpus_per_worker is 0; "
+                "expected a positive number, such as 1, or training.workers=0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _agrees_with_itself(self) -> "Config":
         training = self.training
         parts = max(training.workers, 1) * training.accumulate

@@ -153,6 +153,18 @@ def test_a_field_like_no_other_gets_no_hint() -> None:
         ("training.accumulate", 5, r"training\.batch_size: 8 does not divide over .* and training\.accumulate=5"),
         ("training.unlabelled", 0.06, r"training\.unlabelled: 0\.06 of training\.batch_size=8 are 0 clips; .*"),
         ("training.unlabelled", 0.95, r"training\.unlabelled: 0\.95 of training\.batch_size=8 are 8 clips; .*"),
+        ("training.betas", [0.9, 1.0], r"training\.betas: found \[0\.9, 1\.0\]; expected numbers of .* below 1"),
+        ("training.betas", [-0.1, 0.9], r"training\.betas: found \[-0\.1, 0\.9\]; expected numbers of at least 0 .*"),
+        (
+            "training.loss",
+            {"spatial_low": 0.9, "spatial_high": 0.1},
+            r"training\.loss\.spatial_low: found 0\.9; expected at most training\.loss\.spatial_high=0\.1",
+        ),
+        (
+            "training.validation",
+            {"patience": 3},
+            r"training\.validation\.patience: found 3 while .*source=none .*; expected source=labelled or val",
+        ),
         ("detector.feature_cache", "cache", r"detector\.feature_cache: .*training\.freeze_encoder=true.*"),
         ("seed", -1, r"seed: .*greater than or equal to 0, found -1"),
     ],
@@ -169,6 +181,20 @@ def test_workers_do_not_share_a_gpu() -> None:
         parse_config(tree, "here")
     tree["training"]["workers"] = 1
     assert parse_config(tree, "here").training.gpus_per_worker == 0.5
+
+
+def test_workers_of_a_run_on_gpus_reserve_one() -> None:
+    tree = {**MINIMAL, "device": "cuda", "scoring": {"gpus_per_actor": 1}}
+    with pytest.raises(UserError, match=r"^here: device: 'cuda' needs workers that .* training\.gpus_per_worker is 0;"):
+        parse_config(tree, "here")
+    for sound in ({"workers": 0}, {"gpus_per_worker": 1}):
+        parse_config({**tree, "training": sound}, "here")
+    parse_config({**tree, "device": "cpu"}, "here")
+
+
+def test_the_ends_of_what_is_allowed_are_allowed() -> None:
+    training = {"betas": [0.0, 0.999], "loss": {"spatial_low": 0.5, "spatial_high": 0.5}}
+    parse_config({**MINIMAL, "training": training}, "here")
 
 
 def test_a_missing_field_is_named() -> None:
