@@ -14,7 +14,7 @@ from hybridal_ray.detectors.interface import DetectorSpec
 from hybridal_ray.pool.frame_cache import FrameCache
 from hybridal_ray.pool.ledger import VideoLabels
 from hybridal_ray.pool.tables import Video
-from hybridal_ray.training.rendering import DistanceCache, InstanceMaps, TrackRenderer
+from hybridal_ray.training.rendering import InstanceMaps, MaskCache, TrackRenderer
 from hybridal_ray.training.sampling import WHOLE, ClipDraw
 from hybridal_ray.training.settings import LossSettings
 from hybridal_ray.training.stew import clip_weights, window_means
@@ -77,9 +77,9 @@ class ClipSource:
         self.spec = spec
         self.loss = loss
         self.cache = cache
-        distances = DistanceCache()
+        kept = MaskCache()
         self._renderers = [
-            TrackRenderer(tracks_of(frames, video.num_frames), (video.height, video.width), spec.input_size, distances)
+            TrackRenderer(tracks_of(frames, video.num_frames), (video.height, video.width), spec.input_size, kept)
             for video, frames in zip(videos, labels, strict=True)
         ]
 

@@ -8,6 +8,7 @@ where the two places do not overlap leave nothing (docs/pseudo_labels.md has the
 from collections import OrderedDict
 from collections.abc import Sequence
 from threading import Lock
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,17 +19,18 @@ from hybridal_ray.training.tracks import Track, interpolate_boxes
 
 Mask = npt.NDArray[np.bool_]
 InstanceMaps = npt.NDArray[np.int16]
-DISTANCES_MIB = 256  # of distance transforms that all renderers of a worker keep
+Key = tuple[Literal["mask", "distance"], str, int, int, int]
+KEPT_MIB = 256  # of masks and distance transforms that all renderers of a worker keep
 
 
 class TrackRenderer:
-    """Draws the tracks of one video, and remembers the distance transforms of its labelled masks.
+    """Draws the tracks of one video, and remembers its labelled masks and their distance transforms.
 
     Args:
         tracks: At most 32,767.
         picture: Height and width of the decoded frame, in pixels; boxes and masks are given in it.
         size: Height and width of the maps, in pixels.
-        distances: Where distance transforms are kept; None keeps them here.
+        kept: Where masks and distance transforms are kept; None keeps them here.
     """
 
     def __init__(
@@ -36,12 +38,12 @@ class TrackRenderer:
         tracks: Sequence[Track],
         picture: tuple[int, int],
         size: int,
-        distances: "DistanceCache | None" = None,
+        kept: "MaskCache | None" = None,
     ) -> None:
         self.tracks = tracks
         self.picture = picture
         self.size = size
-        self._distances = DistanceCache() if distances is None else distances
+        self._kept = MaskCache() if kept is None else kept
 
     def render(self, frames: npt.NDArray[np.int64]) -> InstanceMaps:
         """The instance maps of some frames.
@@ -100,50 +102,55 @@ class TrackRenderer:
         counts = self.tracks[index].masks[position]
         if counts is None:
             return None
-        height, width = self.picture
-        rows = (np.arange(self.size) + 0.5) * height / self.size
-        columns = (np.arange(self.size) + 0.5) * width / self.size
-        return decode_mask(counts, height, width)[np.ix_(rows.astype(int), columns.astype(int))]
+        key: Key = ("mask", counts, *self.picture, self.size)
+        mask = self._kept.get(key)
+        if mask is None:
+            height, width = self.picture
+            rows = (np.arange(self.size) + 0.5) * height / self.size
+            columns = (np.arange(self.size) + 0.5) * width / self.size
+            mask = decode_mask(counts, height, width)[np.ix_(rows.astype(int), columns.astype(int))]
+            self._kept.put(key, mask)
+        return mask
 
     def _distance(self, index: int, position: int) -> npt.NDArray[np.float32]:
         counts = self.tracks[index].masks[position]
         assert counts is not None
-        key = (counts, *self.picture, self.size)
-        distances = self._distances.get(key)
+        key: Key = ("distance", counts, *self.picture, self.size)
+        distances = self._kept.get(key)
         if distances is None:
             mask = self._labelled_mask(index, position)
             assert mask is not None
             distances = signed_distance(mask)
-            self._distances.put(key, distances)
+            self._kept.put(key, distances)
         return distances
 
 
-class DistanceCache:
-    """Distance transforms of masks, those used last; safe for several threads.
+class MaskCache:
+    """Masks at the detector's size and their distance transforms, those used last; safe for several threads.
 
     Args:
         max_bytes: What they may take.
     """
 
-    def __init__(self, max_bytes: int = DISTANCES_MIB * 2**20) -> None:
+    def __init__(self, max_bytes: int = KEPT_MIB * 2**20) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._kept: OrderedDict[tuple[str, int, int, int], npt.NDArray[np.float32]] = OrderedDict()
+        self._kept: OrderedDict[Key, npt.NDArray[Any]] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, key: tuple[str, int, int, int]) -> npt.NDArray[np.float32] | None:
-        """The transform of a mask: its counts, height and width of the picture, and the size it was drawn at."""
+    def get(self, key: Key) -> npt.NDArray[Any] | None:
+        """What is kept of a mask: by its counts, height and width of the picture, and the size it was drawn at."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
-    def put(self, key: tuple[str, int, int, int], distances: npt.NDArray[np.float32]) -> None:
+    def put(self, key: Key, drawn: npt.NDArray[Any]) -> None:
         """Keeps one, and drops those that were used least lately."""
         with self._lock:
             if key not in self._kept:
-                self._bytes += distances.nbytes
-            self._kept[key] = distances
+                self._bytes += drawn.nbytes
+            self._kept[key] = drawn
             while self._bytes > self._max_bytes:
                 self._bytes -= self._kept.popitem(last=False)[1].nbytes
 

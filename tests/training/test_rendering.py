@@ -10,8 +10,9 @@ from hypothesis.extra import numpy as hnp
 from made_up_labels import actor
 from scipy.io import loadmat
 
-from hybridal_ray.pool.masks import box_of_mask, encode_mask
-from hybridal_ray.training.rendering import DistanceCache, TrackRenderer, interpolate_masks, move, signed_distance
+from hybridal_ray.pool.masks import box_of_mask, decode_mask, encode_mask
+from hybridal_ray.training import rendering
+from hybridal_ray.training.rendering import MaskCache, TrackRenderer, interpolate_masks, move, signed_distance
 from hybridal_ray.training.tracks import Track, tracks_of
 
 
@@ -118,6 +119,22 @@ def test_labelled_masks_are_kept_interpolated_between_and_held_outside() -> None
     np.testing.assert_array_equal(renderer.render(np.array([5])), maps[2:3])  # the same out of what it remembers
 
 
+def test_a_held_mask_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+
+    def counting(counts: str, height: int, width: int) -> np.ndarray:
+        decoded.append(counts)
+        return decode_mask(counts, height, width)
+
+    monkeypatch.setattr(rendering, "decode_mask", counting)
+    mask = disc(20, 16)
+    labels = {4: (actor("a", 0, 0, 48, 48, mask=encode_mask(mask)),)}
+    renderer = TrackRenderer(tracks_of(labels, num_frames=20), (48, 48), 48)
+    for _ in range(2):
+        np.testing.assert_array_equal(renderer.render(np.arange(20)), np.stack([mask] * 20))
+    assert decoded == [encode_mask(mask)]
+
+
 def test_masks_are_sampled_at_the_centres_of_the_detectors_pixels() -> None:
     mask = np.random.default_rng(0).random((30, 20)) < 0.5
     labels = {0: (actor("a", 0, 0, 20, 30, mask=encode_mask(mask)),)}
@@ -182,13 +199,14 @@ def test_moved_masks_agree_better_with_real_ones_where_labels_are_rare(hybridal_
     assert np.mean(moved) > 0.65
 
 
-def test_of_the_distance_transforms_those_used_last_are_kept_within_their_bytes() -> None:
+def test_of_masks_and_distances_those_used_last_are_kept_within_their_bytes() -> None:
     """Three of four bytes each fit into fourteen; the one that was asked for again outlives the next."""
-    kept = DistanceCache(max_bytes=14)
-    keys = [(counts, 1, 1, 1) for counts in "abcd"]
+    kept = MaskCache(max_bytes=14)
+    keys = [("distance", counts, 1, 1, 1) for counts in "abcd"]
     for key in keys[:3]:
-        kept.put(key, np.full((1, 1), ord(key[0]), dtype=np.float32))
+        kept.put(key, np.full((1, 1), ord(key[1]), dtype=np.float32))
     assert kept.get(keys[0]) is not None
     kept.put(keys[0], np.zeros((1, 1), dtype=np.float32))  # two threads at once: counted once
     kept.put(keys[3], np.zeros((1, 1), dtype=np.float32))
     assert [kept.get(key) is not None for key in keys] == [True, False, True, True]
+    assert kept.get(("mask", *keys[0][1:])) is None
