@@ -24,7 +24,7 @@ class Curve:
         finished: Whether it has come to its end.
         frames: Labelled frames, ascending.
         percent: The same as percentage of the frames of the training split, 0 to 100.
-        seconds: Modelled seconds of labour; None where no purchase knows them.
+        seconds: Modelled seconds of labour; None where nothing was bought.
         values: By metric, in [0, 1]; None where a round has no such figure.
         pool: Identity of its pool; None where no round is there.
         split: Of the pool, that the values are of; likewise.
