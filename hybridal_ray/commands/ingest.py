@@ -1,5 +1,6 @@
 """``hybridal ingest …``: a data set on disk or in an object store becomes a pool."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from hybridal_ray.commands.telling import progress_bar, tell_pool
 from hybridal_ray.errors import UserError
 from hybridal_ray.pool import storage
 from hybridal_ray.pool.formats.annotations import Annotations
+from hybridal_ray.pool.formats.assembling import SECONDS_PER_VIDEO
 from hybridal_ray.pool.tables import Pool
 
 TOLD = 3
@@ -23,6 +25,9 @@ Videos = Annotated[
 ]
 Name = Annotated[str | None, typer.Option(help="Name of the pool; the name of its directory if not given.")]
 Fps = Annotated[float | None, typer.Option(min=0.01, help="Frame rate of videos that state none, as images do.")]
+Seconds = Annotated[
+    float, typer.Option(min=1, help="After which a video counts as unreadable; more for videos of many hours.")
+]
 Split = Annotated[str, typer.Option(help="train, val or test: of all videos of the file.")]
 LabelFiles = Annotated[str, typer.Option(help="The annotation file, or a folder of them.")]
 
@@ -65,12 +70,15 @@ def ucf101_24(
     test_list: Annotated[str, typer.Option(help="The test videos, <Class>/<video> a line, as in testlist01.txt.")],
     out: Out,
     videos: Videos = None,
+    seconds_per_video: Seconds = SECONDS_PER_VIDEO,
     as_json: AsJson = False,
 ) -> None:
     """UCF101-24: sports clips of 24 actions; videos of 320×240, or coded again in another size."""
     from hybridal_ray.pool.formats.ucf101_24 import read_ucf101_24
 
-    _make(read_ucf101_24(annotations, test_list), annotations, videos, out, "ucf101_24", 25.0, as_json)
+    _make(
+        read_ucf101_24(annotations, test_list), annotations, videos, out, "ucf101_24", 25.0, seconds_per_video, as_json
+    )
 
 
 @ingest.command("act")
@@ -82,13 +90,14 @@ def act(
     first_frame: Annotated[int | None, typer.Option(min=0, max=1, help="Number of the first frame.")] = None,
     fps: Fps = None,
     name: Name = None,
+    seconds_per_video: Seconds = SECONDS_PER_VIDEO,
     as_json: AsJson = False,
 ) -> None:
     """The ground-truth pickle of ACT, MOC and MultiSports."""
     from hybridal_ray.pool.formats.act import read_act
 
     found = read_act(annotations, split=split, first_frame=first_frame)
-    _make(found, annotations, videos, out, name, fps, as_json)
+    _make(found, annotations, videos, out, name, fps, seconds_per_video, as_json)
 
 
 @ingest.command("ava")
@@ -103,6 +112,7 @@ def ava(
     videos: Videos = None,
     fps: Fps = None,
     name: Name = None,
+    seconds_per_video: Seconds = SECONDS_PER_VIDEO,
     as_json: AsJson = False,
 ) -> None:
     """AVA: boxes with several actions each, on one frame a second."""
@@ -110,7 +120,7 @@ def ava(
 
     splits = _splits(train, val, test)
     found = read_ava(splits, label_map=label_map, excluded=excluded or (), clock=Clock("seconds", starts_at))
-    _make(found, next(iter(splits.values())), videos, out, name, fps, as_json)
+    _make(found, next(iter(splits.values())), videos, out, name, fps, seconds_per_video, as_json)
 
 
 @ingest.command("multisports")
@@ -123,6 +133,7 @@ def multisports(
     first_frame: Annotated[int, typer.Option(min=0, max=1, help="Number of the first frame.")] = 1,
     videos: Videos = None,
     name: Name = None,
+    seconds_per_video: Seconds = SECONDS_PER_VIDEO,
     as_json: AsJson = False,
 ) -> None:
     """MultiSports' csv: AVA's columns with frame numbers in place of seconds (its pickle: `hybridal ingest act`)."""
@@ -130,7 +141,7 @@ def multisports(
 
     splits = _splits(train, val, test)
     found = read_ava(splits, label_map=label_map, clock=Clock("frames", first_frame))
-    _make(found, next(iter(splits.values())), videos, out, name, None, as_json)
+    _make(found, next(iter(splits.values())), videos, out, name, None, seconds_per_video, as_json)
 
 
 @ingest.command("cvat")
@@ -145,13 +156,14 @@ def cvat(
     interpolate: Annotated[str, typer.Option(help="auto, always or never: boxes between keyframes.")] = "auto",
     fps: Fps = None,
     name: Name = None,
+    seconds_per_video: Seconds = SECONDS_PER_VIDEO,
     as_json: AsJson = False,
 ) -> None:
     """CVAT for video 1.1: boxes and masks, one XML file a task."""
     from hybridal_ray.pool.formats.cvat import read_cvat
 
     found = read_cvat(annotations, split=split, class_attribute=class_attribute, interpolate=interpolate)
-    _make(found, annotations, videos, out, name, fps, as_json)
+    _make(found, annotations, videos, out, name, fps, seconds_per_video, as_json)
 
 
 @ingest.command("label-studio")
@@ -166,13 +178,14 @@ def label_studio(
     labelled: Annotated[str, typer.Option(help="all: a labelled video was looked at throughout; or boxes.")] = "all",
     fps: Fps = None,
     name: Name = None,
+    seconds_per_video: Seconds = SECONDS_PER_VIDEO,
     as_json: AsJson = False,
 ) -> None:
     """Label Studio: the JSON export of video tracking."""
     from hybridal_ray.pool.formats.label_studio import read_label_studio
 
     found = read_label_studio(annotations, split=split, frame_rate=frame_rate, labelled=labelled)
-    _make(found, annotations, videos, out, name, fps, as_json)
+    _make(found, annotations, videos, out, name, fps, seconds_per_video, as_json)
 
 
 @ingest.command("videos")
@@ -185,6 +198,7 @@ def plain_videos(
     seed: Annotated[int, typer.Option(min=0, help="Of the split.")] = 0,
     fps: Fps = None,
     name: Name = None,
+    seconds_per_video: Seconds = SECONDS_PER_VIDEO,
     as_json: AsJson = False,
 ) -> None:
     """A folder of videos without labels, the usual start; folders of images count as videos."""
@@ -195,7 +209,7 @@ def plain_videos(
     found = list_videos(
         MediaFolder(absolute(videos)), names, test_fraction=test_fraction, group_by_folder=group_by_folder, seed=seed
     )
-    _make(found, videos, videos, out, name, fps, as_json)
+    _make(found, videos, videos, out, name, fps, seconds_per_video, as_json)
 
 
 @ingest.command("frames")
@@ -207,20 +221,19 @@ def frames(
     annotations: Annotated[str | None, typer.Option(help="Their file; none for a start without labels.")] = None,
     classes: Annotated[str, typer.Option(help="Without labels: the actions that will be labelled.")] = "",
     name: Name = None,
+    seconds_per_video: Seconds = SECONDS_PER_VIDEO,
     as_json: AsJson = False,
 ) -> None:
     """Folders of images, one a video, with labels of any format: every other command takes them as --videos too."""
     if labels is None:
-        plain_videos(frames, classes, out, fps=fps, name=name, as_json=as_json)
+        plain_videos(frames, classes, out, fps=fps, name=name, seconds_per_video=seconds_per_video, as_json=as_json)
         return
     if annotations is None or labels not in ("act", "cvat", "label-studio"):
         raise UserError(f"--labels: found {labels!r}, expected act, cvat or label-studio, and --annotations with it")
-    if labels == "act":
-        act(annotations, out, videos=frames, fps=fps, name=name, as_json=as_json)
-    elif labels == "cvat":
-        cvat(annotations, out, videos=frames, fps=fps, name=name, as_json=as_json)
-    else:
-        label_studio(annotations, out, videos=frames, fps=fps, name=name, as_json=as_json)
+    commands: dict[str, Callable[..., None]] = {"act": act, "cvat": cvat, "label-studio": label_studio}
+    commands[labels](
+        annotations, out, videos=frames, fps=fps, name=name, seconds_per_video=seconds_per_video, as_json=as_json
+    )
 
 
 def _unusable(pool: Pool) -> list[str]:
@@ -254,6 +267,7 @@ def _make(
     out: str,
     name: str | None,
     fps: float | None,
+    seconds_per_video: float,
     as_json: bool,
 ) -> None:
     from hybridal_ray.pool.formats.assembling import assemble_pool
@@ -269,6 +283,7 @@ def _make(
             root,
             name=name or root.rstrip("/").rpartition("/")[2],
             fps=fps,
+            seconds_per_video=seconds_per_video,
             progress=progress,
         )
     tell_pool(made.pool, as_json, made.notes)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hybridal_ray.pool.decoder_process import DecoderProcess
 from hybridal_ray.pool.decoding import VideoFacts
 from hybridal_ray.pool.tables import load_pool
 
@@ -175,6 +176,27 @@ def test_a_video_that_is_not_there_is_told(hybridal, videos: Path, tmp_path: Pat
     labels = write_cvat(tmp_path)
     _, out, _ = hybridal("ingest", "cvat", "--annotations", labels, "--videos", videos, "--out", tmp_path / "pool")
     assert "note: 1 of 1 annotated videos are not in the folder of videos: v\n" in out
+
+
+@pytest.mark.parametrize("command", ["videos", "frames", "cvat"])
+def test_the_time_that_a_video_may_take_is_told(
+    hybridal, videos: Path, tmp_path: Path, monkeypatch, command: str
+) -> None:
+    given: list[float] = []
+
+    class Stub(DecoderProcess):
+        def __init__(self, seconds: float) -> None:
+            given.append(seconds)
+            super().__init__(seconds)
+
+    monkeypatch.setattr("hybridal_ray.pool.formats.assembling.DecoderProcess", Stub)
+    arguments = {
+        "videos": ("--videos", videos, "--classes", "run"),
+        "frames": ("--frames", videos, "--classes", "run", "--fps", 10),
+        "cvat": ("--annotations", write_cvat(tmp_path), "--videos", videos),
+    }[command]
+    code, _, err = hybridal("ingest", command, *arguments, "--out", tmp_path / "pool", "--seconds-per-video", 4321)
+    assert (code, err, set(given)) == (0, "", {4321.0})
 
 
 def test_hostile_labels_are_one_line_on_stderr(hybridal, tmp_path: Path) -> None:

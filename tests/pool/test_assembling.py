@@ -243,6 +243,28 @@ def test_a_video_that_hangs_the_decoder_is_given_up(videos: Path, monkeypatch: p
         assert decoder.probe(uri) == probe(uri)  # by a new process
 
 
+def test_a_video_may_take_as_long_as_it_is_given(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decoder that needs a second and a half for each video, given one second and then plenty."""
+    start = subprocess.Popen
+    program = (
+        "import sys, time\n"
+        "from hybridal_ray.pool import decoder_child\n"
+        "real = decoder_child.TASKS['probe']\n"
+        "decoder_child.TASKS['probe'] = lambda uri: time.sleep(1.5) or real(uri)\n"
+        "decoder_child.serve(sys.stdin, sys.stdout)\n"
+    )
+    monkeypatch.setattr(subprocess, "Popen", lambda _, **more: start([sys.executable, "-c", program], **more))
+    monkeypatch.setattr(decoder_process, "SECONDS_TO_START", 0.0)
+    annotations, media = Annotations(("run",), [AnnotatedVideo("sub/a.b", "train")]), MediaFolder(str(videos))
+
+    def reason(seconds: float) -> str | None:
+        root = str(videos.parent / f"pool{seconds}")
+        made = assemble_pool(annotations, media, "gt.pkl", root, name="made", seconds_per_video=seconds)
+        return made.pool.videos["reason"][0].as_py()
+
+    assert (reason(1.0), reason(60.0)) == ("decoding it took more than 1 s", None)
+
+
 def test_a_header_that_claims_a_huge_picture_is_refused(tmp_path: Path) -> None:
     """A PNG of 90,000 × 90,000 pixels, 32 GB when decoded, in 70 bytes."""
     import struct

@@ -57,6 +57,7 @@ def assemble_pool(
     *,
     name: str,
     fps: float | None = None,
+    seconds_per_video: float = SECONDS_PER_VIDEO,
     progress: Progress | None = None,
 ) -> Imported:
     """Makes a pool and saves it.
@@ -72,6 +73,7 @@ def assemble_pool(
         root: Directory or URI of the pool to write; video URIs in it are absolute.
         name: Of the pool.
         fps: Frame rate of videos that state none, such as folders of images.
+        seconds_per_video: After which a video that is still being decoded counts as unreadable.
         progress: Called with (videos done, videos in all) after each.
 
     Raises:
@@ -86,7 +88,8 @@ def assemble_pool(
     # Before hours of decoding, and again when it is known whether any box is left.
     ids = [video.video_id for video in videos]
     refuse_to_replace(root, name, annotations.classes, ids, labelled=_may_have_labels(videos))
-    seen = _look_at(videos, media, source, fps, progress)
+    with DecoderProcess(seconds_per_video) as first, DecoderProcess(seconds_per_video) as second:
+        seen = _look_at(videos, media.find_all(ids, source), (first, second), fps, progress)
     tables, rows = LabelTables(), []
     for video, found in zip(videos, seen, strict=True):
         facts = found.facts or video.claimed
@@ -112,20 +115,22 @@ def _may_have_labels(videos: Sequence[AnnotatedVideo]) -> bool:
 
 
 def _look_at(
-    videos: Sequence[AnnotatedVideo], media: MediaFolder, source: str, fps: float | None, progress: Progress | None
+    videos: Sequence[AnnotatedVideo],
+    uris: Sequence[str | None],
+    free: Sequence[DecoderProcess],
+    fps: float | None,
+    progress: Progress | None,
 ) -> list[_Seen]:
-    """Decodes what is there, two videos at a time."""
-    uris = media.find_all([video.video_id for video in videos], source)
+    """Decodes what is there, as many videos at a time as there are decoders."""
     decoders: SimpleQueue[DecoderProcess] = SimpleQueue()
+    for decoder in free:
+        decoders.put(decoder)
     seen: list[_Seen] = []
-    with DecoderProcess(SECONDS_PER_VIDEO) as first, DecoderProcess(SECONDS_PER_VIDEO) as second:
-        decoders.put(first)
-        decoders.put(second)
-        with ThreadPoolExecutor(max_workers=2) as executor:
-            for found in executor.map(partial(_see, fps=fps, decoders=decoders), videos, uris):
-                seen.append(found)
-                if progress is not None:
-                    progress(len(seen), len(videos))
+    with ThreadPoolExecutor(max_workers=len(free)) as executor:
+        for found in executor.map(partial(_see, fps=fps, decoders=decoders), videos, uris):
+            seen.append(found)
+            if progress is not None:
+                progress(len(seen), len(videos))
     return seen
 
 

@@ -210,7 +210,9 @@ def _with_masks(
     for key in np.unique(keys).tolist():
         mask = track.shapes[key].mask
         placed = None if mask is None else mask.on_video(picture, facts)
-        for row in np.flatnonzero(keys == key).tolist() if placed is not None else []:
+        if placed is None:
+            continue
+        for row in np.flatnonzero(keys == key).tolist():
             counts[row], boxes[row] = placed
     return counts, boxes
 

@@ -99,8 +99,8 @@ def _read_shape(element: Element, track: Element, location: str) -> Shape:
         outside = element.get("outside", "0") == "1"
         if element.tag == "mask":
             mask = _read_mask(element)
-            box = (mask.left, mask.top, mask.left + mask.width, mask.top + mask.height)
-            return Shape(frame, outside, box, mask, attributes)
+            crop = (mask.left, mask.top, mask.left + mask.width, mask.top + mask.height)
+            return Shape(frame, outside, crop, mask, attributes)
         edges = [float(element.attrib[edge]) for edge in ("xtl", "ytl", "xbr", "ybr")]
         if not np.isfinite(edges).all():
             raise ValueError(f"an edge of {edges} is not finite")
