@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TextIO
 
+from hybridal_ray.errors import UserError
 from hybridal_ray.pool.containers import UnreadableVideo
 from hybridal_ray.pool.decoding import VideoFacts, probe
 from hybridal_ray.pool.inspection import Inspection, inspect_video
@@ -26,6 +27,8 @@ def serve(requests: TextIO, answers: TextIO) -> None:
             answer: dict[str, Any] = {"found": asdict(TASKS[request["task"]](request["uri"]))}
         except UnreadableVideo as error:
             answer = {"unreadable": error.reason}
+        except UserError as error:  # the folder of its images cannot be listed
+            answer = {"unreadable": str(error)}
         except (MemoryError, ValueError, RuntimeError) as error:
             answer = {"unreadable": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
