@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import uuid
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,12 +70,31 @@ def _info(location: str) -> pafs.FileInfo:
         return system.get_file_info(path)
 
 
-def _files_in(location: str, *, recursive: bool) -> list[pafs.FileInfo]:
+def _files_in(location: str, *, recursive: bool = False) -> list[pafs.FileInfo]:
     """The files of a directory; none when it does not exist."""
     system, path = filesystem(location)
     with _reaching(location):
         found = system.get_file_info(pafs.FileSelector(path, allow_not_found=True, recursive=recursive))
     return [info for info in found if info.type == pafs.FileType.File]
+
+
+def _local_files_below(top: str) -> Iterator[str]:
+    """The paths of the files at any depth inside a local directory, of every directory once.
+
+    A link to one that is there by itself, or that the link lies in, is not followed: it would lead around forever.
+    """
+    folders, links, seen = [top], deque[str](), set[str]()
+    while folders or links:
+        folder = folders.pop() if folders else links.popleft()
+        real = os.path.realpath(folder)
+        if real in seen:
+            continue
+        seen.add(real)
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            if entry.is_dir():
+                (links if entry.is_symlink() else folders).append(entry.path)
+            elif entry.is_file():
+                yield entry.path
 
 
 def exists(location: str) -> bool:
@@ -88,21 +108,32 @@ def exists(location: str) -> bool:
 
 def list_files(location: str, suffix: str = "") -> list[str]:
     """The files directly inside a directory, by name; none when the directory does not exist."""
-    names = sorted(info.base_name for info in _files_in(location, recursive=False))
+    names = sorted(info.base_name for info in _files_in(location))
     return [join(location, name) for name in names if name.endswith(suffix)]
 
 
 def list_tree(location: str) -> list[str]:
     """The files at any depth inside a directory, as paths relative to it, sorted; none when there is no directory.
 
+    Links to directories are followed, but to none that is listed already.
+
     Raises:
         UserError: The name of one is not UTF-8.
     """
-    start = len(filesystem(location)[1].rstrip("/")) + 1
-    try:
+    system, path = filesystem(location)
+    start = len(path.rstrip("/")) + 1
+    if not isinstance(system, pafs.LocalFileSystem):
         return sorted(info.path[start:] for info in _files_in(location, recursive=True))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{location}: the name of {error.object!r} is not UTF-8; rename that file") from error
+    if not exists(location):
+        return []
+    with _reaching(location):
+        names = sorted(file[start:] for file in _local_files_below(path))
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"{location}: the name of {os.fsencode(name)!r} is not UTF-8; rename that file") from error
+    return names
 
 
 def files_below(location: str, suffix: str = "") -> list[str]:
@@ -142,7 +173,7 @@ def state_of(location: str) -> tuple[int, int]:
     """
     info = _info(location)
     if info.type == pafs.FileType.Directory:
-        files = sorted((file.base_name, file.size, file.mtime_ns) for file in _files_in(location, recursive=False))
+        files = sorted((file.base_name, file.size, file.mtime_ns) for file in _files_in(location))
         digest = hashlib.blake2b(json.dumps(files).encode(), digest_size=8).digest()
         return sum(size for _, size, _ in files), int.from_bytes(digest, "big")
     return (int(info.size), int(info.mtime_ns or 0)) if info.type == pafs.FileType.File else (-1, -1)

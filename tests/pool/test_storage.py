@@ -178,6 +178,24 @@ def test_a_file_written_beside_its_place_is_published_whole(tmp_path: Path) -> N
         storage.publish(str(partial), str(target))
 
 
+def test_links_that_lead_back_are_not_followed_and_others_are(tmp_path: Path) -> None:
+    """Oracle: the files as they were made, each by the one path that leads to it without going through a link again."""
+    top, beside = tmp_path / "top", tmp_path / "beside"
+    for file in (top / "a.txt", top / "inner" / "b.txt", beside / "deep" / "c.txt"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    (top / "inner" / "round").symlink_to(top)
+    (top / "again").symlink_to(top / "inner")
+    (top / "out").symlink_to(beside)
+    (top / "out2").symlink_to(beside)
+    (beside / "back").symlink_to(top)
+    (top / "gone").symlink_to(tmp_path / "absent")
+    (top / "link.txt").symlink_to(top / "a.txt")
+    for location in (str(top), top.as_uri()):
+        assert storage.list_tree(location) == ["a.txt", "inner/b.txt", "link.txt", "out/deep/c.txt"]
+    assert storage.list_tree(str(tmp_path / "absent")) == []
+
+
 def test_a_name_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4")).touch()
     with pytest.raises(UserError, match=r"the name of .*caf\\xe9\.mp4' is not UTF-8; rename that file"):
