@@ -80,6 +80,17 @@ def test_a_file_that_is_named_in_full_is_no_other_videos_nor_one_that_two_would_
     assert media.find_all(["elsewhere/a.b", "pictures"], "labels.xml") == [there, str(videos / "pictures")]
 
 
+def test_a_folder_of_images_may_be_named_like_a_file(videos: Path) -> None:
+    for folder in ("clips/m.mp4", "clips/n.mp4", "clips/n"):
+        write_images(videos / folder, 2)
+    media = MediaFolder(str(videos))
+    assert {"clips/m.mp4", "clips/n.mp4", "clips/n"} < set(media.names)
+    for named in ("clips/m.mp4", "clips/m", "m", "m.mp4"):
+        assert media.find_all([named], "labels.xml") == [str(videos / "clips/m.mp4")]
+    both = ["clips/n.mp4", "clips/n"]  # each is there as it is named
+    assert media.find_all(both, "labels.xml") == [str(videos / name) for name in both]
+
+
 def test_a_last_part_that_two_videos_have_finds_neither(videos: Path) -> None:
     encode(videos / "a.b.mp4", 2)
     assert MediaFolder(str(videos)).find_all(["elsewhere/a.b"], "labels.xml") == [None]
@@ -229,6 +240,16 @@ def test_a_decoder_that_dies_costs_one_video(videos: Path, monkeypatch: pytest.M
         "pictures": ("ok", None),
         "sub/a.b": ("ok", None),
     }
+
+
+def test_a_folder_that_cannot_be_listed_is_unreadable_and_the_decoder_lives_on(videos: Path) -> None:
+    with DecoderProcess(seconds=60) as decoder:
+        with pytest.raises(UnreadableVideo, match="nowhere://bucket/v/: ") as caught:
+            decoder.probe("nowhere://bucket/v/")
+        assert "died" not in caught.value.reason
+        child = decoder._child
+        assert decoder.probe(str(videos / "sub" / "a.b.mp4")).num_frames == 6
+        assert decoder._child is child
 
 
 def test_a_video_that_hangs_the_decoder_is_given_up(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,9 +28,11 @@ class MediaFolder:
     def __init__(self, location: str | None) -> None:
         self.location = location
         self._paths: dict[str, str] = {} if location is None else _paths_by_name(location)
+        # A folder of images may end like a file, ``v.mp4/0.jpg``: labels name it with that ending or without.
+        self._by_stem = {without_suffix(name): name for name in self._paths} | {name: name for name in self._paths}
         self._by_base: defaultdict[str, list[str]] = defaultdict(list)
-        for name in self._paths:
-            self._by_base[PurePosixPath(name).name].append(name)
+        for stem, name in self._by_stem.items():
+            self._by_base[PurePosixPath(stem).name].append(name)
 
     @property
     def names(self) -> list[str]:
@@ -54,7 +56,7 @@ class MediaFolder:
             UserError: A name leaves the folder.
         """
         paths = [inner_path(name, source) for name in named]
-        exact = [next((n for n in (path, without_suffix(path)) if n in self._paths), None) for path in paths]
+        exact = [self._by_stem.get(path) or self._by_stem.get(without_suffix(path)) for path in paths]
         taken = set(exact)
         by_base = [self._of_last_part(path) if name is None else None for path, name in zip(paths, exact, strict=True)]
         claims = Counter(by_base)
