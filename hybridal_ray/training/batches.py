@@ -122,7 +122,7 @@ class ClipSource:
             low=self.loss.spatial_low,
             high=self.loss.spatial_high,
         )
-        pixels = self.cache.clip(video.uri, frames)
+        pixels = self.cache.clip(video.uri, frames, keep=bool(self.labelled[draw.video]))
         inner, present = _numbered_anew(instances[window : window + spec.clip_frames])
         classes = [self._renderers[draw.video].tracks[number - 1].class_id for number in present]
         if draw.flipped:

@@ -73,7 +73,7 @@ class OptimiserSettings:
         compile: Compile the detector with torch.compile.
         freeze_encoder: Leave the detector's encoder as it is.
         loaders: Threads of each worker that decode and draw batches while others are trained on.
-        cache_mib: Decoded frames that each worker keeps, in MiB.
+        cache_mib: Decoded frames of labelled videos that each worker keeps, in MiB.
     """
 
     epochs: int = 10

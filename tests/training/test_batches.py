@@ -181,6 +181,23 @@ def test_an_error_of_the_thread_reaches_training_at_its_step() -> None:
         next(batches)
 
 
+def test_videos_without_labels_take_no_room_from_those_with(
+    videos: list[Video], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: dict[str, bool] = {}
+    cache = FrameCache(2**24, SIDE)
+    true = cache.clip
+
+    def clip(uri: str, frames: np.ndarray, keep: bool) -> np.ndarray:
+        kept[uri] = keep
+        return true(uri, frames, keep)
+
+    monkeypatch.setattr(cache, "clip", clip)
+    source = ClipSource(videos, [{0: ()}, {}], SPEC, LossSettings(), cache)
+    source.batch([ClipDraw(video, 0, False) for video in range(2)])
+    assert [kept[video.uri] for video in videos] == [True, False]
+
+
 def test_a_labelled_video_that_is_gone_is_named(tmp_path: Path, videos: list[Video]) -> None:
     lost = Video("lost", str(tmp_path / "lost.mp4"), "train", "g", 12, SIDE, SIDE)
     source = ClipSource([lost], [{0: ()}], SPEC, LossSettings(), FrameCache(0, SIDE))
