@@ -151,10 +151,10 @@ def test_cvat_masks_fit_videos_coded_again(tmp_path: Path, size: tuple[int, int]
     width, height = size
     task = f"<size>30</size><original_size><width>{width}</width><height>{height}</height></original_size>"
     pixels = np.zeros((height, width), dtype=bool)
-    pixels[4:16, 8:20] = np.arange(12)[:, np.newaxis] + np.arange(12) < 15
-    runs = np.diff(np.flatnonzero(np.diff(np.r_[2, pixels[4:16, 8:20].ravel(), 2])))
+    pixels[5:16, 9:20] = np.arange(11)[:, np.newaxis] + np.arange(11) < 15
+    runs = np.diff(np.flatnonzero(np.diff(np.r_[2, pixels[5:16, 9:20].ravel(), 2])))
     mask = (
-        f'<mask frame="29" outside="0" rle="0, {", ".join(map(str, runs))}" left="8" top="4" width="12" height="12"/>'
+        f'<mask frame="29" outside="0" rle="0, {", ".join(map(str, runs))}" left="9" top="5" width="11" height="11"/>'
     )
     (video,) = cvat(tmp_path, f'<track label="run">{mask}</track>', task).videos
     (tube,) = video.labels(FACTS).tubes
