@@ -121,6 +121,7 @@ class ArmAnswer:
     Attributes:
         points: Its mean curve.
         last: What each finished run has come to at its own end, over the seeds; None where none is finished.
+        last_difference: Of that from the reference's, paired by seed, whatever the budgets of both are there.
         area: Under the curve, over the budgets that all finished curves cover; None where there is no such range.
         area_difference: From the area under the reference's curve, paired by seed, over the budgets that all of these
             pairs cover.
@@ -132,6 +133,7 @@ class ArmAnswer:
 
     points: list[MeanPoint]
     last: Estimate | None
+    last_difference: Estimate | None
     area: Estimate | None
     area_difference: AreaDifference | None
     labour_difference: AreaDifference | None

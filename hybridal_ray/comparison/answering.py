@@ -54,6 +54,7 @@ def _of_metric(question: Question, curves: Sequence[Curve], metric: str) -> Metr
         arms[arm] = ArmAnswer(
             points=mean_curve([line_of(curve, metric) for curve in curves if curve.arm == arm]),
             last=_mean([line.values[-1] for line in lines]),
+            last_difference=_mean([line.values[-1] - other.values[-1] for line, other in pairs]),
             area=_mean([_area(line, _frames, frames) for line in lines]),
             area_difference=_area_difference(pairs, _frames),
             labour_difference=_area_difference(pairs, _seconds),

@@ -85,7 +85,9 @@ class Comparison(Section):
     only: tuple[str, ...] | None = Field(
         None, min_length=1, description="Arms to run and to report on this time; the others can follow."
     )
-    reference: str = Field("random", description="The arm that the others are compared with, seed by seed.")
+    reference: str = Field(
+        "random", description="The arm that the others are compared with, seed by seed; full is full supervision."
+    )
     full: FullSupervision | None = Field(None, description="Full supervision; null has none.")
     metrics: tuple[str, ...] = Field(
         ("frame_map@0.5", "video_map@0.5"), min_length=1, description="Names in evaluate/metrics.json."
@@ -106,15 +108,15 @@ class Comparison(Section):
                 raise ValueError(f"arms.{name}: expected letters, digits, '_', '-' and '.', for it names directories")
         if FULL in self.arms:
             raise ValueError(f"arms.{FULL}: the name stands for full supervision; use the section `full`, or rename it")
-        if self.reference not in self.arms:
+        arms = [*self.arms, *([] if self.full is None else [FULL])]
+        if self.reference not in arms:
             raise ValueError(
-                f"reference: no arm {self.reference!r} (arms: {', '.join(self.arms)})"
-                + nearest(self.reference, self.arms)
+                f"reference: no arm {self.reference!r} (arms: {', '.join(arms)})" + nearest(self.reference, arms)
             )
         for name in self.only or ():
             if name not in self.arms:
                 raise ValueError(f"only: no arm {name!r} (arms: {', '.join(self.arms)})" + nearest(name, self.arms))
-        if self.only is not None and self.reference not in self.only:
+        if self.only is not None and self.reference not in (*self.only, FULL):
             raise ValueError(f"only: expected the reference {self.reference!r} too, which the others are compared with")
         try:
             check_metrics(self.metrics, "metrics")

@@ -71,6 +71,8 @@ def _draw_arm(axes: Axes, points: Sequence[tuple[float, MeanPoint]], name: str, 
     axes.plot(budgets, whole, dashes, color=colour, marker="o", markersize=4, markeredgecolor="white", label=name)
     axes.plot(budgets[fewer], means[fewer], "o", color=colour, markersize=4, markerfacecolor="white")
     axes.fill_between(budgets, means - spread, means + spread, color=colour, alpha=0.12, linewidth=0)
+    if len(points) == 1:  # which has no band
+        axes.errorbar(budgets, means, spread, color=colour, linewidth=1.2, capsize=3)
 
 
 def _area_differences(answer: Answer, metric: str) -> Figure | None:

@@ -70,13 +70,15 @@ def tables_of(answer: Answer) -> list[Table]:
 
 def _summary(answer: Answer, metric: str, found: MetricAnswer) -> Table:
     reference, budgets = answer.question.reference, answer.question.at_percent if found.full is not None else ()
-    headings = ["arm", "last value", "area"]
+    headings = ["arm", "last value", *([f"last value − {reference}", "95 % interval"] if reference else []), "area"]
     headings += [f"area − {reference}", "95 % interval", "pairs", "over frames"] if reference else []
     headings += [f"of full supervision at {percent:g} %" for percent in budgets]
     rows = []
     for name, arm in found.arms.items():
         of = 0 if arm.last is None else arm.last.n
-        row = [name, _spread(arm.last), _spread(arm.area) + _fewer(arm.area, of)]
+        row = [name, _spread(arm.last)]
+        row += [_signed(arm.last_difference), _interval(arm.last_difference)] if reference else []
+        row += [_spread(arm.area) + _fewer(arm.area, of)]
         row += _gain_cells(arm.area_difference, 1, 0) if reference else []
         shares = [arm.share_at.get(percent) for percent in budgets]
         rows.append((*row, *(_percent(share) + _fewer(share, of) for share in shares), _seeds(arm.last)))
@@ -84,9 +86,10 @@ def _summary(answer: Answer, metric: str, found: MetricAnswer) -> Table:
         gap = [NOTHING] * (len(headings) - 2)
         rows.append((FULL, _spread(found.full), *gap, _seeds(found.full)))
     note = (
-        f"Last value: of each finished run at its own end. Area: mean value{_between(found)} of the finished runs, by "
-        "trapezoids. Mean ± standard deviation over seeds, (k of n) where only k of them have the figure; paired "
-        "differences, over what their pairs cover, with the 95 % interval of Student's t over seeds."
+        "Last value: of each finished run at its own end, whatever it has bought by then. "
+        f"Area: mean value{_between(found)} of the finished runs, by trapezoids. Mean ± standard deviation over seeds, "
+        "(k of n) where only k of them have the figure; paired differences, those of the area over what their pairs "
+        "cover, with the 95 % interval of Student's t over seeds."
     )
     return Table(f"{metric}: summary", note, (*headings, "seeds"), rows)
 

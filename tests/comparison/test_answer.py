@@ -105,6 +105,15 @@ def test_labour_that_one_run_does_not_know_is_not_compared() -> None:
     assert of_metric.arms["claus"].area_difference.gain.n == 3
 
 
+def test_ends_are_compared_with_full_supervision_whatever_both_have_bought() -> None:
+    """Seeds 0 and 1 end with 0.5 and 0.6 after 40 frames, full supervision with 0.4 and 0.6 after 1,000."""
+    found = answer(dataclasses.replace(QUESTION, reference=FULL), CURVES).metrics[METRIC].arms["claus"]
+
+    assert (found.last_difference.mean, found.last_difference.n) == (pytest.approx(0.05), 2)
+    assert found.area_difference is None
+    assert found.differences == []
+
+
 def test_the_reference_is_not_compared_with_itself(found: Answer) -> None:
     random = found.metrics[METRIC].arms["random"]
 

@@ -79,6 +79,12 @@ def test_full_supervision_has_no_first_batch_to_choose(tmp_path: Path) -> None:
     assert (selection.start_strategy, selection.start_options) == ("random", {})
 
 
+def test_full_supervision_can_be_what_the_arms_are_compared_with(tmp_path: Path) -> None:
+    comparison = tiny_comparison(tmp_path, full={}, reference=FULL, only=["claus"])
+
+    assert (comparison.reference, list(comparison.arms)) == (FULL, ["claus"])
+
+
 def test_overrides_as_mapping_dotted_mapping_or_list_are_the_same(tmp_path: Path) -> None:
     arms = {
         "a": {"overrides": {"scoring": {"passes": 7}, "selection": {"options": {}}}},
@@ -195,6 +201,7 @@ def test_every_field_of_a_run_can_be_an_override(tmp_path: Path) -> None:
         ({"full": {"overides": {}}}, "full.overides: no such field; did you mean 'overrides'?"),
         ({"arms": {"random": {"override": {}}}}, "arms.random.override: no such field; did you mean 'overrides'?"),
         ({"reference": "ranndom"}, "reference: no arm 'ranndom' (arms: random, claus); did you mean 'random'?"),
+        ({"reference": "full"}, "reference: no arm 'full' (arms: random, claus)"),
         ({"arms": {"a/b": {}}}, "arms.a/b: expected letters"),
         ({"arms": {"full": {}}, "reference": "full"}, "arms.full: the name stands for full supervision"),
         ({"only": ["random", "klaus"]}, "only: no arm 'klaus' (arms: random, claus); did you mean 'claus'?"),

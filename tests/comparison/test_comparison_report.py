@@ -61,11 +61,13 @@ def test_summary(report: Report) -> None:
     """Areas of random: 6.5/30 and 9.5/30; of the other: 10/30 and 13.2/30; gains 0.1167 and 0.1233, t(1) = 12.706."""
     heading, random, other, full = cells(report.markdown, f"{METRIC}: summary")
 
-    assert heading[:5] == ["arm", "last value", "area", "area − random", "95 % interval"]
-    assert heading[5:] == ["pairs", "over frames", "of full supervision at 2 %", "seeds"]
-    assert random == ["random", "0.350 ± 0.071", "0.267 ± 0.071", "–", "–", "–", "–", "50.0 % ± 14.1", "2"]
+    assert heading[:4] == ["arm", "last value", "last value − random", "95 % interval"]
+    assert heading[4:7] == ["area", "area − random", "95 % interval"]
+    assert heading[7:] == ["pairs", "over frames", "of full supervision at 2 %", "seeds"]
+    assert random == ["random", "0.350 ± 0.071", "–", "–", "0.267 ± 0.071", *["–"] * 4, "50.0 % ± 14.1", "2"]
+    last = ["0.560 ± 0.085", "+0.210 *", "+0.083 … +0.337"]  # 0.2 and 0.22: 0.21 ± 12.706 · 0.01
     gain = ["+0.120 *", "+0.078 … +0.162", "2", "10 … 40"]
-    assert other == ["<b>", "0.560 ± 0.085", "0.387 ± 0.075", *gain, "70.0 % ± 14.1", "2"]
+    assert other == ["<b>", *last, "0.387 ± 0.075", *gain, "70.0 % ± 14.1", "2"]
     assert full[:2] == ["full", "0.500"]
 
 
@@ -89,7 +91,7 @@ def test_what_fewer_seeds_or_pairs_know_says_so() -> None:
     curves = [CURVES[0], CURVES[2], curve("<b>", 1, (0.2,), (10,)), CURVES[-1]]
     found = render(answer(Question("small", ("random", "<b>"), (METRIC,), "random", (0.9,), (2.0,)), curves))
 
-    assert cells(found.markdown, f"{METRIC}: summary")[2][2:] == [
+    assert cells(found.markdown, f"{METRIC}: summary")[2][4:] == [
         "0.333 (1 of 2)", "+0.117", "–", "1", "10 … 40", "60.0 % (1 of 2)", "2",
     ]  # fmt: skip
 
