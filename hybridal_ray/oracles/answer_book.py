@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from hybridal_ray.oracles.checking import Answer
-from hybridal_ray.oracles.label_studio_answers import KIND as LABEL_STUDIO
+from hybridal_ray.oracles.interface import Delivery
 from hybridal_ray.pool import ledger
 from hybridal_ray.pool.ledger import OUTDATED, SECOND_OPINION, LabelledBox
 
@@ -39,14 +39,14 @@ class AnswerBook:
         """The labelled frames of a video."""
         return self._known.get(video_id, {})
 
-    def same_as(self, answer: Answer, kind: str) -> Sequence[Mapping[str, Any]]:
+    def same_as(self, answer: Answer, delivery: Delivery) -> Sequence[Mapping[str, Any]]:
         """The rows that are the same answer of the same annotator, by whatever way they came.
 
         Args:
             answer: A new one.
-            kind: Of its delivery.
+            delivery: That it came in.
         """
-        if kind == LABEL_STUDIO and (saved := self._saved_again(answer)):
+        if delivery.counts_on and (saved := self._saved_again(answer)):
             return saved
         same = [
             row
@@ -80,20 +80,20 @@ class AnswerBook:
             return OUTDATED, newest
         return (SECOND_OPINION if second else None), former
 
-    def seconds_of(self, answer: Answer, kind: str) -> float | None:
+    def seconds_of(self, answer: Answer, delivery: Delivery) -> float | None:
         """The seconds of an answer that are not in the ledger yet.
 
-        Label Studio counts on whenever an annotation is opened again, so that a correction comes with the time of
-        what it corrects.
+        Where a tool counts on, as Label Studio whenever an annotation is opened again, a correction comes with the
+        time of what it corrects.
         """
-        if kind != LABEL_STUDIO or answer.seconds is None:
+        if not delivery.counts_on or answer.seconds is None:
             return answer.seconds
         request = None if answer.request is None else answer.request.request
-        own = [row for row in self._of_annotator(answer) if (row["source"], row["request"]) == (LABEL_STUDIO, request)]
+        own = [row for row in self._of_annotator(answer) if (row["source"], row["request"]) == (delivery.kind, request)]
         return max(0.0, answer.seconds - sum(row["seconds"] or 0.0 for row in own))
 
     def _saved_again(self, answer: Answer) -> Sequence[Mapping[str, Any]]:
-        """The row, if any, that an annotation is as it was: Label Studio dates what is saved unchanged anew."""
+        """The row, if any, that an answer is as it was: some tools date anew what is saved unchanged."""
         counting = self._counting(answer.video_id, answer.frame)
         own = [row for row in self._of_annotator(answer) if row["standing"] != OUTDATED][-1:]
         return [

@@ -97,7 +97,7 @@ def settle(
     duplicates = 0
     for answer in (answers[place] for place in order):
         where = f"{delivery.source}: {answer.record}: {answer.video_id}, frame {answer.frame}"
-        if same := book.same_as(answer, delivery.kind):
+        if same := book.same_as(answer, delivery):
             duplicates += 1
             if answer.answered_at is None and (later := book.correction_of(same)) is not None:
                 told["superseded"].append(
@@ -107,7 +107,7 @@ def settle(
             continue
         standing, former = book.standing_of(answer)
         asked_for = open_round if answer.request is None else answer.request.for_round
-        row = _row(answer, delivery.kind, open_round if asked_for in closed else asked_for, standing, book)
+        row = _row(answer, delivery, open_round if asked_for in closed else asked_for, standing, book)
         rows.append(row)
         for kind, line in _told_of(answer, standing, former).items():
             told[kind].append(f"{where}: {line}")
@@ -137,7 +137,9 @@ def _told_of(answer: Answer, standing: str | None, former: Mapping[str, Any] | N
     return told
 
 
-def _row(answer: Answer, kind: str, round_index: int, standing: str | None, book: AnswerBook) -> dict[str, Any]:
+def _row(
+    answer: Answer, delivery: Delivery, round_index: int, standing: str | None, book: AnswerBook
+) -> dict[str, Any]:
     names = named_boxes(answer.boxes, answer.frame, book.known(answer.video_id))
     proposed = None if answer.asked is None else answer.asked.proposed
     request = answer.request
@@ -145,8 +147,8 @@ def _row(answer: Answer, kind: str, round_index: int, standing: str | None, book
         "video_id": answer.video_id,
         "frame": answer.frame,
         "round": round_index,
-        "source": kind,
-        "seconds": book.seconds_of(answer, kind),
+        "source": delivery.kind,
+        "seconds": book.seconds_of(answer, delivery),
         "boxes": [
             {"tube_id": name, "class_id": box.class_id, **dict(zip(("x1", "y1", "x2", "y2"), box.box, strict=True)),
              "mask": None}

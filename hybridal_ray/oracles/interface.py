@@ -76,6 +76,8 @@ class Delivery:
         records: Whatever has the shape of an answer.
         unreadable: What has not.
         remarks: A line for everything else that a person should know of it.
+        counts_on: Whether the tool dates an answer anew whenever it is saved, changed or not, and its seconds are all
+            that were ever spent on it.
     """
 
     source: str
@@ -83,6 +85,7 @@ class Delivery:
     records: Sequence[AnswerRecord]
     unreadable: Sequence[Rejected] = field(default=())
     remarks: Sequence[str] = field(default=())
+    counts_on: bool = False
 
 
 class WaitingOracle(Protocol):

@@ -63,7 +63,7 @@ def delivery_of_export(tree: Any, source: str, sizes: Mapping[str, tuple[int, in
             unreadable.append(
                 Rejected(source, record, "task", f"{type(error).__name__}: {error}", expected, content=task)
             )
-    return Delivery(source, KIND, records, unreadable, remarks)
+    return Delivery(source, KIND, records, unreadable, remarks, counts_on=True)
 
 
 def _wrong(annotation: Mapping[str, Any]) -> tuple[str, str, str] | None:

@@ -58,7 +58,7 @@ def test_time_that_label_studio_counts_on_is_booked_once(at_once: bool) -> None:
         saved(BOX, seconds=30.0, at="04"),
         saved(FAR, seconds=50.0, at="05"),
     ]
-    book = Book(nothing_proposed(request()), kind="label-studio")
+    book = Book(nothing_proposed(request()), kind="label-studio", counts_on=True)
     for batch in [told] if at_once else [[one] for one in told]:
         book.take(*batch)
     assert book.labels["seconds"].to_pylist() == [20.0, 15.0, 0.0, 15.0]
@@ -66,7 +66,7 @@ def test_time_that_label_studio_counts_on_is_booked_once(at_once: bool) -> None:
 
 
 def test_the_time_of_another_person_or_of_files_is_whole() -> None:
-    book = Book(request(twice=(0,)), kind="label-studio")
+    book = Book(request(twice=(0,)), kind="label-studio", counts_on=True)
     book.take(saved(BOX, seconds=20.0, at="02"), saved(FAR, seconds=9.0, at="03", who="ben"))
     assert book.labels["seconds"].to_pylist() == [20.0, 9.0]
     by_files = Book()
@@ -77,14 +77,14 @@ def test_the_time_of_another_person_or_of_files_is_whole() -> None:
 @pytest.mark.parametrize("who", ["anna", "ben"])
 def test_what_label_studio_saves_again_unchanged_is_a_duplicate(who: str) -> None:
     """Of the first person as of the second."""
-    book = Book(request(twice=(0,)), kind="label-studio")
+    book = Book(request(twice=(0,)), kind="label-studio", counts_on=True)
     book.take(saved(BOX, seconds=20.0, at="02"), saved(FAR, seconds=20.0, at="02", who="ben"))
     again = book.take(saved(BOX if who == "anna" else FAR, seconds=40.0, at="05", who=who))
     assert (len(again.rows), again.duplicates, again.corrections, again.outdated) == (0, 1, (), ())
 
 
 def test_what_is_taken_back_in_label_studio_counts() -> None:
-    book = Book(nothing_proposed(request()), kind="label-studio")
+    book = Book(nothing_proposed(request()), kind="label-studio", counts_on=True)
     for at, box in (("02", BOX), ("03", FAR), ("04", BOX)):
         book.take(saved(box, seconds=20.0, at=at))
     assert (len(book.labels), book.boxes()) == (3, [1.0])

@@ -30,15 +30,16 @@ class Book:
     Args:
         asked: The request; that of `requests_by_hand` by default.
         kind: Of the deliveries.
+        counts_on: Whether they are of a tool that counts on.
     """
 
-    def __init__(self, asked: Request | None = None, kind: str = "files") -> None:
-        self.asked, self.kind = asked or nothing_proposed(request()), kind
+    def __init__(self, asked: Request | None = None, kind: str = "files", counts_on: bool = False) -> None:
+        self.asked, self.kind, self.counts_on = asked or nothing_proposed(request()), kind, counts_on
         self.labels = LABELS_SCHEMA.empty_table()
 
     def take(self, *fields: dict[str, Any], open_round: int = 0, closed: set[int] | None = None) -> Arrival:
         records = [AnswerRecord(f"answer {number}", one) for number, one in enumerate(fields)]
-        delivery = Delivery("f.json", self.kind, records)
+        delivery = Delivery("f.json", self.kind, records, counts_on=self.counts_on)
         arrival = settle(delivery, [self.asked], pool(), self.labels, open_round, closed or set())
         self.labels = pa.concat_tables([self.labels, arrival.rows])
         return arrival

@@ -42,6 +42,12 @@ def test_rectangles_who_when_and_how_long(tmp_path: Path) -> None:
     assert (answer.annotator, answer.seconds, f"{answer.answered_at:%m-%d}") == ("anna@example.org", 7.5, "01-02")
 
 
+def test_an_export_counts_on(tmp_path: Path) -> None:
+    """What is saved again comes with a new date and with all of its seconds, see `AnswerBook`."""
+    (tmp_path / "export.json").write_text(json.dumps([task(0, annotation(rectangle()))]))
+    assert read_delivery(str(tmp_path / "export.json"), [request()]).counts_on
+
+
 @pytest.mark.parametrize(
     ("given", "cannot_tell"),
     [
